@@ -1,1 +1,4 @@
-//! Stub.
+#![doc = include_str!("../README.md")]
+
+pub mod catalogue;
+pub mod webhook;
