@@ -2,7 +2,7 @@
 -- All `…_through`, `merge_…` and `…_sync_…` times are Merge's clock, the others the database's.
 CREATE TABLE syncline.model_syncs (
     account_id uuid NOT NULL,
-    model_id text NOT NULL, -- canonical, 'hris.Employee'; one unknown to our catalogue is kept as received
+    model_id text COLLATE "C" NOT NULL, -- canonical, 'hris.Employee'; one unknown to our catalogue is kept as received
     status text, -- Merge's word, as received: SYNCING, DONE, PARTIALLY_SYNCED, FAILED, DISABLED, PAUSED
     last_sync_result text,
     is_initial_sync boolean,

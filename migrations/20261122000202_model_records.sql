@@ -1,8 +1,8 @@
 -- Merge's records, each once, in its newest version; deletions are kept as deletions.
 CREATE TABLE syncline.model_records (
     account_id uuid NOT NULL,
-    model_id text NOT NULL,
-    merge_id text NOT NULL, -- Merge's id; for a model without ids what stands in for it
+    model_id text COLLATE "C" NOT NULL,
+    merge_id text COLLATE "C" NOT NULL, -- Merge's id; for a model without ids what stands in for it
     remote_id text, -- the third party's id
     data jsonb NOT NULL, -- the record as received; what jsonb cannot hold is replaced (see `store::storable_json`)
     modified_at timestamptz, -- Merge's clock

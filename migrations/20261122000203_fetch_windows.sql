@@ -2,7 +2,7 @@
 CREATE TABLE syncline.fetch_windows (
     id uuid NOT NULL, -- version 7
     account_id uuid NOT NULL,
-    model_id text NOT NULL,
+    model_id text COLLATE "C" NOT NULL,
     extent text NOT NULL, -- first: all there is; next: joins the one before; whole: all, and what is missing is deleted
     modified_after timestamptz, -- as sent, the overlap taken off; null: no limit
     modified_before timestamptz, -- as sent; null: no limit
@@ -30,7 +30,7 @@ CREATE UNIQUE INDEX fetch_windows_one_open
 CREATE TABLE syncline.window_sightings (
     account_id uuid NOT NULL,
     window_id uuid NOT NULL,
-    merge_id text NOT NULL,
+    merge_id text COLLATE "C" NOT NULL,
 
     CONSTRAINT window_sightings_pkey PRIMARY KEY (account_id, window_id, merge_id)
 );

@@ -1,1 +1,21 @@
-//! Stub.
+#![doc = include_str!("../README.md")]
+
+pub mod api_keys;
+mod error;
+pub mod fetch_windows;
+pub mod idempotency_keys;
+mod ids;
+mod json;
+mod keyring;
+pub mod linked_accounts;
+mod migrate;
+pub mod model_records;
+pub mod model_syncs;
+pub mod sealed_link_tokens;
+pub mod webhook_deliveries;
+
+pub use error::Error;
+pub use ids::{AccountId, ApiKeyId, DeliveryId, WindowId};
+pub use json::storable_json;
+pub use keyring::{Aad, Keyring, KeyringError, Sealed};
+pub use migrate::migrate;

@@ -1,0 +1,490 @@
+//! The slices of time that are fetched of a model, one after another without a hole.
+//!
+//! A window is opened at the watermark and bounded by the mark; its pages are stored one by one, each in one
+//! transaction with the cursor of the next, so that whoever resumes it goes on at the page; and it closes with
+//! its last page, which moves the watermark to the very mark that bounded it.
+//!
+//! Every function first locks the model's row in `model_syncs`. So there is one writer per model at a time
+//! (see [`crate::model_records`] for what rests on that), and none once the account's models are deleted.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::error::During;
+use crate::model_records::{self, Counts, NewRecord};
+use crate::{AccountId, Error, WindowId};
+
+mod bounds;
+
+pub use bounds::{Bounds, Extent};
+
+/// An open window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// Its id.
+    pub id: WindowId,
+    /// The account.
+    pub account_id: AccountId,
+    /// The model.
+    pub model_id: String,
+    /// How much of the model it covers.
+    pub extent: Extent,
+    /// To be sent as `modified_after`.
+    pub modified_after: Option<DateTime<Utc>>,
+    /// To be sent as `modified_before`.
+    pub modified_before: Option<DateTime<Utc>>,
+    /// What the watermark becomes.
+    pub mark: DateTime<Utc>,
+    /// Of the page to ask for next; `None`: the first.
+    pub cursor: Option<String>,
+    /// Pages stored.
+    pub pages: i32,
+    /// Times the walk began again.
+    pub restarts: i32,
+}
+
+/// How to open a window.
+#[derive(Debug, Clone, Copy)]
+pub struct Opening {
+    /// How far it reaches back before the watermark.
+    pub overlap: Duration,
+    /// Whether Merge can filter the model by time. If not, it is read whole and what is missing is deleted.
+    pub has_modified_filter: bool,
+}
+
+/// Resumes the open window of a model, or opens one if the mark is ahead of the watermark; else `None`.
+///
+/// # Errors
+/// [`Error::AccountGone`] when the account, or the model of it, was deleted.
+pub async fn resume_or_open(
+    conn: &mut PgConnection,
+    account_id: AccountId,
+    model_id: &str,
+    opening: Opening,
+) -> Result<Option<Window>, Error> {
+    let progress = lock_model(conn, account_id, model_id).await?;
+    if let Some(open) = find_open(conn, account_id, model_id).await? {
+        return Ok(Some(open));
+    }
+    let Some(mark) = progress.available_through else {
+        return Ok(None);
+    };
+    let Some(bounds) = Bounds::next(progress.fetched_through, mark, opening) else {
+        return Ok(None);
+    };
+    let window = Window {
+        id: WindowId::new(),
+        account_id,
+        model_id: model_id.to_owned(),
+        extent: bounds.extent,
+        modified_after: bounds.modified_after,
+        modified_before: bounds.modified_before,
+        mark,
+        cursor: None,
+        pages: 0,
+        restarts: 0,
+    };
+    sqlx::query!(
+        r#"
+        INSERT INTO syncline.fetch_windows (
+            id, account_id, model_id, extent, modified_after, modified_before, mark
+        )
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        "#,
+        window.id as WindowId,
+        account_id as AccountId,
+        model_id,
+        window.extent as Extent,
+        window.modified_after,
+        window.modified_before,
+        mark
+    )
+    .execute(conn)
+    .await
+    .during("open a window")?;
+    Ok(Some(window))
+}
+
+async fn find_open(
+    conn: &mut PgConnection,
+    account_id: AccountId,
+    model_id: &str,
+) -> Result<Option<Window>, Error> {
+    sqlx::query_as!(
+        Window,
+        r#"
+        SELECT
+            id AS "id: WindowId", account_id AS "account_id: AccountId", model_id, extent AS "extent: Extent",
+            modified_after, modified_before, mark, cursor, pages, restarts
+        FROM syncline.fetch_windows
+        WHERE account_id = $1
+          AND model_id = $2
+          AND finished_at IS NULL
+        "#,
+        account_id as AccountId,
+        model_id
+    )
+    .fetch_optional(conn)
+    .await
+    .during("read the open window of a model")
+}
+
+/// Stores one page and the cursor of the next, and moves `window` on to it.
+///
+/// # Errors
+/// [`Error::WindowNotOpen`] when the window was closed, or this page stored, meanwhile; then nothing is stored.
+/// [`Error::AccountGone`] when the account was deleted.
+pub async fn save_page(
+    conn: &mut PgConnection,
+    window: &mut Window,
+    records: &[NewRecord<'_>],
+    next_cursor: Option<&str>,
+) -> Result<Counts, Error> {
+    let progress = lock_model(conn, window.account_id, &window.model_id).await?;
+    let changed_at = progress.next_change;
+    let counts = model_records::upsert(
+        conn,
+        window.account_id,
+        &window.model_id,
+        records,
+        changed_at,
+    )
+    .await?;
+    if window.extent == Extent::Whole {
+        remember_sightings(conn, window, records).await?;
+    }
+    if counts.changed() > 0 {
+        count_changes(conn, window, counts.inserted, changed_at).await?;
+    }
+    let saved = sqlx::query!(
+        r#"
+        UPDATE syncline.fetch_windows
+        SET cursor = $5, pages = pages + 1, records = records + $6, changed = changed + $7
+        WHERE account_id = $1
+          AND model_id = $2
+          AND id = $3
+          AND finished_at IS NULL
+          AND pages = $4
+        "#,
+        window.account_id as AccountId,
+        window.model_id,
+        window.id as WindowId,
+        window.pages,
+        next_cursor,
+        count(records.len()),
+        count(counts.changed())
+    )
+    .execute(conn)
+    .await
+    .during("store the progress of a window")?;
+    ensure_open(window, saved.rows_affected())?;
+    window.pages += 1;
+    window.cursor = next_cursor.map(str::to_owned);
+    Ok(counts)
+}
+
+/// What a closed window leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed {
+    /// Records marked deleted because a whole walk did not meet them.
+    pub absent: u64,
+    /// Whether the mark moved on meanwhile, so that another window is due.
+    pub is_due_again: bool,
+}
+
+/// Closes a window whose last page is stored, and moves the watermark.
+///
+/// Take [`crate::linked_accounts::lock`] first if you look at the initial sync afterwards.
+///
+/// # Errors
+/// [`Error::WindowNotOpen`], [`Error::AccountGone`].
+pub async fn close(conn: &mut PgConnection, window: &Window) -> Result<Closed, Error> {
+    let progress = lock_model(conn, window.account_id, &window.model_id).await?;
+    let absent = match window.extent {
+        Extent::Whole => delete_absent(conn, window, progress.next_change).await?,
+        Extent::First | Extent::Next => 0,
+    };
+    let closed = sqlx::query!(
+        r#"
+        UPDATE syncline.fetch_windows
+        SET finished_at = clock_timestamp(), cursor = NULL, changed = changed + $4
+        WHERE account_id = $1
+          AND model_id = $2
+          AND id = $3
+          AND finished_at IS NULL
+        "#,
+        window.account_id as AccountId,
+        window.model_id,
+        window.id as WindowId,
+        count(absent)
+    )
+    .execute(&mut *conn)
+    .await
+    .during("close a window")?;
+    ensure_open(window, closed.rows_affected())?;
+    let is_due_again = move_watermark(conn, window).await?;
+    Ok(Closed {
+        absent,
+        is_due_again,
+    })
+}
+
+/// Moves the watermark to the window's mark, never back. True when the mark has moved on.
+async fn move_watermark(conn: &mut PgConnection, window: &Window) -> Result<bool, Error> {
+    sqlx::query_scalar!(
+        r#"
+        UPDATE syncline.model_syncs AS model
+        SET fetched_through = greatest(model.fetched_through, $4),
+            merge_last_sync_finished = greatest(model.merge_last_sync_finished, $4),
+            last_synced_at = opened.started_at,
+            last_fetched_at = clock_timestamp(),
+            refusal = NULL,
+            refused_at = NULL,
+            updated_at = now()
+        FROM syncline.fetch_windows AS opened
+        WHERE model.account_id = $1
+          AND model.model_id = $2
+          AND opened.account_id = $1
+          AND opened.model_id = $2
+          AND opened.id = $3
+        RETURNING model.available_through > model.fetched_through AS "is_due_again!"
+        "#,
+        window.account_id as AccountId,
+        window.model_id,
+        window.id as WindowId,
+        window.mark
+    )
+    .fetch_one(conn)
+    .await
+    .during("move a watermark")
+}
+
+/// Starts the walk of a window again at its first page. What was stored stays: storing it again is harmless.
+///
+/// # Errors
+/// [`Error::WindowNotOpen`], [`Error::AccountGone`].
+pub async fn restart(conn: &mut PgConnection, window: &mut Window) -> Result<(), Error> {
+    lock_model(conn, window.account_id, &window.model_id).await?;
+    forget_sightings(conn, window).await?;
+    let restarted = sqlx::query!(
+        r#"
+        UPDATE syncline.fetch_windows
+        SET cursor = NULL, pages = 0, records = 0, restarts = restarts + 1
+        WHERE account_id = $1
+          AND model_id = $2
+          AND id = $3
+          AND finished_at IS NULL
+        "#,
+        window.account_id as AccountId,
+        window.model_id,
+        window.id as WindowId
+    )
+    .execute(conn)
+    .await
+    .during("restart a window")?;
+    ensure_open(window, restarted.rows_affected())?;
+    window.cursor = None;
+    window.pages = 0;
+    window.restarts += 1;
+    Ok(())
+}
+
+/// Drops an open window without moving the watermark; the next one begins where it began.
+pub async fn abandon(conn: &mut PgConnection, window: &Window) -> Result<(), Error> {
+    forget_sightings(conn, window).await?;
+    sqlx::query!(
+        r#"
+        DELETE FROM syncline.fetch_windows
+        WHERE account_id = $1
+          AND model_id = $2
+          AND id = $3
+          AND finished_at IS NULL
+        "#,
+        window.account_id as AccountId,
+        window.model_id,
+        window.id as WindowId
+    )
+    .execute(conn)
+    .await
+    .during("abandon a window")?;
+    Ok(())
+}
+
+/// Removes the windows of an account, open ones included.
+pub async fn delete_all(conn: &mut PgConnection, account_id: AccountId) -> Result<(), Error> {
+    sqlx::query!(
+        "DELETE FROM syncline.window_sightings WHERE account_id = $1",
+        account_id as AccountId
+    )
+    .execute(&mut *conn)
+    .await
+    .during("delete the sightings of a linked account")?;
+    sqlx::query!(
+        "DELETE FROM syncline.fetch_windows WHERE account_id = $1",
+        account_id as AccountId
+    )
+    .execute(conn)
+    .await
+    .during("delete the windows of a linked account")?;
+    Ok(())
+}
+
+/// A model's row, held until the transaction ends.
+struct Progress {
+    available_through: Option<DateTime<Utc>>,
+    fetched_through: Option<DateTime<Utc>>,
+    /// The `changed_at` of the next page: later than that of every page stored before.
+    next_change: DateTime<Utc>,
+}
+
+async fn lock_model(
+    conn: &mut PgConnection,
+    account_id: AccountId,
+    model_id: &str,
+) -> Result<Progress, Error> {
+    sqlx::query_as!(
+        Progress,
+        r#"
+        SELECT
+            available_through,
+            fetched_through,
+            greatest(
+                clock_timestamp(),
+                last_changed_at + interval '1 microsecond'
+            ) AS "next_change!"
+        FROM syncline.model_syncs
+        WHERE account_id = $1
+          AND model_id = $2
+        FOR UPDATE
+        "#,
+        account_id as AccountId,
+        model_id
+    )
+    .fetch_optional(conn)
+    .await
+    .during("lock a model of a linked account")?
+    .ok_or(Error::AccountGone(account_id))
+}
+
+/// Counts new records into the model's row, and notes the time that the changes bear.
+async fn count_changes(
+    conn: &mut PgConnection,
+    window: &Window,
+    inserted: u64,
+    changed_at: DateTime<Utc>,
+) -> Result<(), Error> {
+    sqlx::query!(
+        r#"
+        UPDATE syncline.model_syncs
+        SET records = records + $3, last_changed_at = $4, updated_at = now()
+        WHERE account_id = $1
+          AND model_id = $2
+        "#,
+        window.account_id as AccountId,
+        window.model_id,
+        count(inserted),
+        changed_at
+    )
+    .execute(conn)
+    .await
+    .during("count the records of a model")?;
+    Ok(())
+}
+
+async fn remember_sightings(
+    conn: &mut PgConnection,
+    window: &Window,
+    records: &[NewRecord<'_>],
+) -> Result<(), Error> {
+    let merge_ids: Vec<String> = records
+        .iter()
+        .map(|record| model_records::storable_key(record.merge_id).into())
+        .collect();
+    sqlx::query!(
+        r#"
+        INSERT INTO syncline.window_sightings (account_id, window_id, merge_id)
+        SELECT $1, $2, merge_id
+        FROM unnest($3::text[]) AS met (merge_id)
+        ON CONFLICT DO NOTHING
+        "#,
+        window.account_id as AccountId,
+        window.id as WindowId,
+        &merge_ids
+    )
+    .execute(conn)
+    .await
+    .during("remember the records that a whole window met")?;
+    Ok(())
+}
+
+/// Marks as deleted what the whole walk did not meet.
+async fn delete_absent(
+    conn: &mut PgConnection,
+    window: &Window,
+    changed_at: DateTime<Utc>,
+) -> Result<u64, Error> {
+    let absent = sqlx::query!(
+        r#"
+        UPDATE syncline.model_records AS stored
+        SET is_deleted = true, changed_at = $4
+        WHERE account_id = $1
+          AND model_id = $2
+          AND NOT is_deleted
+          AND NOT EXISTS (
+              SELECT
+              FROM syncline.window_sightings AS met
+              WHERE met.account_id = $1
+                AND met.window_id = $3
+                AND met.merge_id = stored.merge_id
+          )
+        "#,
+        window.account_id as AccountId,
+        window.model_id,
+        window.id as WindowId,
+        changed_at
+    )
+    .execute(&mut *conn)
+    .await
+    .during("mark absent records as deleted")?
+    .rows_affected();
+    if absent > 0 {
+        count_changes(conn, window, 0, changed_at).await?;
+    }
+    forget_sightings(conn, window).await?;
+    Ok(absent)
+}
+
+async fn forget_sightings(conn: &mut PgConnection, window: &Window) -> Result<(), Error> {
+    if window.extent != Extent::Whole {
+        return Ok(());
+    }
+    sqlx::query!(
+        "DELETE FROM syncline.window_sightings WHERE account_id = $1 AND window_id = $2",
+        window.account_id as AccountId,
+        window.id as WindowId
+    )
+    .execute(conn)
+    .await
+    .during("forget the records that a whole window met")?;
+    Ok(())
+}
+
+fn ensure_open(window: &Window, rows_affected: u64) -> Result<(), Error> {
+    if rows_affected == 1 {
+        return Ok(());
+    }
+    Err(Error::WindowNotOpen {
+        account_id: window.account_id,
+        model_id: window.model_id.clone(),
+    })
+}
+
+/// A number of rows as Postgres counts them.
+fn count(rows: impl TryInto<i64>) -> i64 {
+    rows.try_into().unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,302 @@
+//! Connections of customers to third-party systems.
+//!
+//! Whoever asks in the name of an organization passes it, and gets nothing of another's: the organization
+//! is in the query, not in a check after it. `None` is for callers that act for every organization: jobs,
+//! and API keys that are bound to none.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgConnection;
+
+use crate::error::During;
+use crate::{AccountId, Error};
+
+mod linking;
+mod polling;
+mod token;
+
+pub use linking::{LinkOutcome, Linked, NewAccount, Pending, find_for_link, link, prepare_pending};
+pub use polling::{DuePoll, complete_initial_sync, record_poll, schedule_poll, take_due_polls};
+pub use token::{Access, access, find_by_token};
+
+/// The life of a linked account, as we see it; Merge's own word is kept beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum AccountStatus {
+    /// Linking was begun; there is no account token yet.
+    Pending,
+    /// Linked and synced.
+    Active,
+    /// Linked, but the customer must sign in again at the third party. What Merge has can still be read.
+    RelinkNeeded,
+    /// Merge does not accept us for this account; probed slowly.
+    Error,
+    /// Asked to be deleted; nothing is read any more.
+    Deleting,
+}
+
+impl AccountStatus {
+    /// Reads the stored word.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "pending" => Some(Self::Pending),
+            "active" => Some(Self::Active),
+            "relink_needed" => Some(Self::RelinkNeeded),
+            "error" => Some(Self::Error),
+            "deleting" => Some(Self::Deleting),
+            _ => None,
+        }
+    }
+
+    /// Whether there is something to read at Merge: the account has a token and is not being deleted.
+    pub fn is_readable(self) -> bool {
+        match self {
+            Self::Active | Self::RelinkNeeded | Self::Error => true,
+            Self::Pending | Self::Deleting => false,
+        }
+    }
+}
+
+/// One linked account, without its token.
+#[derive(Debug, Clone, Serialize)]
+pub struct LinkedAccount {
+    /// Ours.
+    pub id: AccountId,
+    /// The product's id of its customer.
+    pub organization_id: String,
+    /// `hris`, `ats`, ….
+    pub category: String,
+    /// Our name of the connection at Merge.
+    pub end_user_origin_id: String,
+    /// The person, when a person rather than the organization is linked.
+    pub user_id: Option<String>,
+    /// The product's name for the connection.
+    pub display_name: Option<String>,
+    /// The slug asked for, in single-integration linking.
+    pub integration: Option<String>,
+    /// As shown in Merge's dialog.
+    pub end_user_organization_name: String,
+    /// As given to Merge.
+    pub end_user_email_address: String,
+    /// Where its life stands.
+    pub status: AccountStatus,
+    /// Merge's own word for it, as received.
+    pub merge_status: Option<String>,
+    /// Merge's id; `None` until it is linked.
+    pub merge_account_id: Option<String>,
+    /// `BambooHR`.
+    pub integration_name: Option<String>,
+    /// `bamboohr`.
+    pub integration_slug: Option<String>,
+    /// When every enabled model was stored for the first time.
+    pub initial_sync_completed_at: Option<DateTime<Utc>>,
+    /// The last whole reading of Merge's sync status.
+    pub last_polled_at: Option<DateTime<Utc>>,
+    /// When it is polled next.
+    pub next_poll_at: Option<DateTime<Utc>>,
+    /// The last error of the account as a whole; holds no secret.
+    pub last_error: Option<String>,
+    /// When linking was begun.
+    pub created_at: DateTime<Utc>,
+    /// The last change of this row.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Which accounts to list, and from where.
+#[derive(Debug, Clone, Default)]
+pub struct AccountFilter<'a> {
+    /// Only this organization's; `None`: every organization's.
+    pub organization_id: Option<&'a str>,
+    /// Only this category's.
+    pub category: Option<&'a str>,
+    /// Only in this status.
+    pub status: Option<AccountStatus>,
+    /// Those after this one: the last id of the page before.
+    pub after: Option<AccountId>,
+}
+
+/// Lists accounts by id, which is the order of their creation; at most `limit`.
+pub async fn list(
+    conn: &mut PgConnection,
+    filter: &AccountFilter<'_>,
+    limit: u16,
+) -> Result<Vec<LinkedAccount>, Error> {
+    sqlx::query_file_as!(
+        LinkedAccount,
+        "src/linked_accounts/list.sql",
+        filter.organization_id,
+        filter.category,
+        filter.status as Option<AccountStatus>,
+        filter.after as Option<AccountId>,
+        i64::from(limit)
+    )
+    .fetch_all(conn)
+    .await
+    .during("list linked accounts")
+}
+
+/// Reads one account; `None` when it does not exist or belongs to another organization.
+pub async fn find(
+    conn: &mut PgConnection,
+    id: AccountId,
+    organization_id: Option<&str>,
+) -> Result<Option<LinkedAccount>, Error> {
+    sqlx::query_file_as!(
+        LinkedAccount,
+        "src/linked_accounts/find.sql",
+        id as AccountId,
+        organization_id
+    )
+    .fetch_optional(conn)
+    .await
+    .during("read a linked account")
+}
+
+/// Reads one account and holds it: it is neither deleted nor changed by others until the transaction ends.
+///
+/// Take it before rows of other tables, so that transactions never wait for each other in a circle.
+pub async fn lock(conn: &mut PgConnection, id: AccountId) -> Result<Option<AccountStatus>, Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT status AS "status: AccountStatus"
+        FROM syncline.linked_accounts
+        WHERE id = $1
+        FOR UPDATE
+        "#,
+        id as AccountId
+    )
+    .fetch_optional(conn)
+    .await
+    .during("lock a linked account")
+}
+
+/// Finds the account that a webhook means, by Merge's id of it.
+pub async fn find_by_merge_id(
+    conn: &mut PgConnection,
+    merge_account_id: &str,
+) -> Result<Option<AccountId>, Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT id AS "id: AccountId"
+        FROM syncline.linked_accounts
+        WHERE merge_account_id = $1
+        "#,
+        merge_account_id
+    )
+    .fetch_optional(conn)
+    .await
+    .during("find a linked account by Merge's id")
+}
+
+/// Finds the account that a webhook means, by our name of the connection and its category.
+pub async fn find_by_origin_id(
+    conn: &mut PgConnection,
+    end_user_origin_id: &str,
+    category: &str,
+) -> Result<Option<AccountId>, Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT id AS "id: AccountId"
+        FROM syncline.linked_accounts
+        WHERE end_user_origin_id = $1
+          AND category = $2
+        "#,
+        end_user_origin_id,
+        category
+    )
+    .fetch_optional(conn)
+    .await
+    .during("find a linked account by its origin id")
+}
+
+/// Stores Merge's id of an account that was found by other means, unless one is stored already.
+pub async fn learn_merge_id(
+    conn: &mut PgConnection,
+    id: AccountId,
+    merge_account_id: &str,
+) -> Result<(), Error> {
+    sqlx::query!(
+        r#"
+        UPDATE syncline.linked_accounts
+        SET merge_account_id = $2, updated_at = now()
+        WHERE id = $1
+          AND merge_account_id IS NULL
+          AND NOT EXISTS (
+              SELECT FROM syncline.linked_accounts WHERE merge_account_id = $2
+          )
+        "#,
+        id as AccountId,
+        merge_account_id
+    )
+    .execute(conn)
+    .await
+    .during("store Merge's id of a linked account")?;
+    Ok(())
+}
+
+/// Changes the status of an account as a whole, with the reason when it is a bad one.
+///
+/// A deletion is final: nothing leads out of [`AccountStatus::Deleting`]. A pending account is not touched.
+pub async fn set_status(
+    conn: &mut PgConnection,
+    id: AccountId,
+    status: AccountStatus,
+    last_error: Option<&str>,
+) -> Result<(), Error> {
+    sqlx::query!(
+        r#"
+        UPDATE syncline.linked_accounts
+        SET status = $2, last_error = $3, updated_at = now()
+        WHERE id = $1
+          AND status NOT IN ('pending', 'deleting')
+          AND (status, last_error) IS DISTINCT FROM ($2, $3)
+        "#,
+        id as AccountId,
+        status as AccountStatus,
+        last_error
+    )
+    .execute(conn)
+    .await
+    .during("change the status of a linked account")?;
+    Ok(())
+}
+
+/// Marks an account as being deleted. True when it exists and its organization is the given one.
+///
+/// May be repeated. From here on nothing of it is read or polled.
+pub async fn begin_deletion(
+    conn: &mut PgConnection,
+    id: AccountId,
+    organization_id: Option<&str>,
+) -> Result<bool, Error> {
+    let done = sqlx::query!(
+        r#"
+        UPDATE syncline.linked_accounts
+        SET status = 'deleting', next_poll_at = NULL, updated_at = now()
+        WHERE id = $1
+          AND ($2::text IS NULL OR organization_id = $2)
+        "#,
+        id as AccountId,
+        organization_id
+    )
+    .execute(conn)
+    .await
+    .during("mark a linked account as being deleted")?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Removes the account's row, the last of it.
+pub async fn delete(conn: &mut PgConnection, id: AccountId) -> Result<(), Error> {
+    sqlx::query!(
+        "DELETE FROM syncline.linked_accounts WHERE id = $1",
+        id as AccountId
+    )
+    .execute(conn)
+    .await
+    .during("delete a linked account")?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
