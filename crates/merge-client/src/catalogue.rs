@@ -19,6 +19,10 @@ pub use self::category::{Category, UnknownCategory};
 /// One list endpoint of the API, and the records it gives.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, each with its own field in the file"
+)]
 pub struct Model {
     /// The category it belongs to.
     pub category: Category,

@@ -1,4 +1,18 @@
 #![doc = include_str!("../README.md")]
 
+pub mod account;
 pub mod catalogue;
+mod client;
+mod decode;
+mod error;
+mod link;
+mod token;
+mod transport;
 pub mod webhook;
+
+pub use self::account::{Account, AccountDetails, Deletion, ListQuery, Page, Record, SyncStatus};
+pub use self::catalogue::{Category, Model};
+pub use self::client::{MergeClient, Settings};
+pub use self::error::Error;
+pub use self::link::{Exchanged, LinkToken, LinkTokenRequest};
+pub use self::token::AccountToken;
