@@ -1,1 +1,29 @@
-//! Stub.
+#![doc = include_str!("../README.md")]
+
+pub mod attempt;
+pub mod backend;
+pub mod client;
+pub mod enqueue;
+pub mod error;
+pub mod ids;
+pub mod job;
+pub mod limiter;
+pub mod maintenance;
+mod perform;
+pub mod registry;
+pub mod retry;
+pub mod schedule;
+pub mod testing;
+pub mod view;
+pub mod worker;
+
+pub use attempt::{Attempt, FencedTx};
+pub use client::Client;
+pub use enqueue::{Enqueued, NewJob, enqueue, enqueue_many};
+pub use error::{Error, Throttled};
+pub use ids::{JobId, Lane, Queue, WorkerId};
+pub use job::{Failure, Job};
+pub use perform::perform;
+pub use registry::Registry;
+pub use retry::RetryPolicy;
+pub use view::{AttemptView, JobState, JobView};

@@ -1,0 +1,262 @@
+//! One run of a job, as its handler sees it.
+
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{PgConnection, Postgres, Transaction};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    client::Client,
+    enqueue::EnqueueInto,
+    error::{Error, Throttled},
+    ids::{JobId, Lane, Queue, WorkerId},
+    limiter::SharedLimiter,
+};
+
+/// The lease a job runs under: who owns its lane, since which change of owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) worker: WorkerId,
+    pub(crate) epoch: i64,
+}
+
+/// A job that was started, as it stands in its row.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) id: JobId,
+    pub(crate) lane: Lane,
+    pub(crate) kind: String,
+    pub(crate) queue: Queue,
+    pub(crate) attempt: u16,
+    pub(crate) max_attempts: u16,
+    pub(crate) payload: Value,
+    pub(crate) limit_key: Option<String>,
+    pub(crate) started_at: DateTime<Utc>,
+    /// How long it was due before it started.
+    pub(crate) waited: Duration,
+    pub(crate) lease: Lease,
+}
+
+/// One run of a job: its identity, its fence and its rate limit.
+pub struct Attempt {
+    job: Arc<Started>,
+    client: Client,
+    limiter: SharedLimiter,
+    cancellation: CancellationToken,
+    is_complete: bool,
+}
+
+impl Attempt {
+    pub(crate) fn new(
+        job: Arc<Started>,
+        client: Client,
+        limiter: SharedLimiter,
+        cancellation: CancellationToken,
+    ) -> Self {
+        Self {
+            job,
+            client,
+            limiter,
+            cancellation,
+            is_complete: false,
+        }
+    }
+
+    /// The job's id.
+    pub fn job_id(&self) -> JobId {
+        self.job.id
+    }
+
+    /// The job's lane.
+    pub fn lane(&self) -> &Lane {
+        &self.job.lane
+    }
+
+    /// Which run this is; the first is 1.
+    pub fn number(&self) -> u16 {
+        self.job.attempt
+    }
+
+    /// How many runs there may be.
+    pub fn max_attempts(&self) -> u16 {
+        self.job.max_attempts
+    }
+
+    /// Fires when the job should stop: cancelled, lease lost, or the process is going down.
+    pub fn cancellation(&self) -> &CancellationToken {
+        &self.cancellation
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// Begins a transaction for the job's effects, behind the fence.
+    ///
+    /// The job's row and its lane's are locked until the end: whoever would take the lane over waits, and
+    /// who took it over before makes this fail. Keep it short, and never talk to anybody meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] when the lease is lost (stop, nothing may be written), [`Error::Database`].
+    pub async fn begin(&self) -> Result<FencedTx, Error> {
+        let (job, client) = (Arc::clone(&self.job), self.client.clone());
+        // In a task of its own: a begin that is dropped half-way leaves an open transaction in the pool
+        // (launchbadge/sqlx#4393), and handlers are dropped when they time out.
+        let begun = self.client.spawn(async move {
+            let mut tx = client
+                .pool()
+                .begin()
+                .await
+                .map_err(Error::database("begin a transaction"))?;
+            let is_held = check_fence(&mut tx, &job).await?;
+            Ok::<_, Error>((tx, is_held))
+        });
+        let (tx, is_held) = begun.await.map_err(|_| Error::ShuttingDown)??;
+        if !is_held {
+            metrics::counter!("syncline_fenced_writes_total").increment(1);
+            tracing::warn!(job.id = %self.job.id, job.kind = %self.job.kind, lane = %self.job.lane,
+                "refused a write: the lease was lost");
+            return Err(Error::Fenced {
+                job_id: self.job.id,
+                lane: self.job.lane.clone(),
+            });
+        }
+        Ok(FencedTx {
+            tx,
+            client: self.client.clone(),
+            has_enqueued: false,
+        })
+    }
+
+    /// Commits the job's last effects and its completion as one; `result` is what waiters are given.
+    ///
+    /// Return `Ok(())` from the handler afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; nothing was written then.
+    pub async fn complete(&mut self, mut tx: FencedTx, result: Value) -> Result<(), Error> {
+        sqlx::query_file!(
+            "src/worker/settle/complete_one.sql",
+            self.job.id.0,
+            result,
+            self.job.lease.worker.0,
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(Error::database("complete a job"))?;
+        tx.commit().await?;
+        self.is_complete = true;
+        Ok(())
+    }
+
+    /// Books one request to the far side for this lane; waits when room comes soon.
+    ///
+    /// # Errors
+    /// [`Throttled`] when the wait would be long: snooze, and the slot is free for others.
+    pub async fn throttle(&self) -> Result<(), Throttled> {
+        let wait = self.limiter.reserve()?;
+        if !wait.is_zero() {
+            metrics::histogram!("syncline_limiter_wait_seconds").record(wait.as_secs_f64());
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
+    }
+}
+
+/// The fence: the lane is still ours, and this very attempt still runs.
+///
+/// `KEY SHARE` on the lane stands in the way of a take-over (which locks `FOR UPDATE`), not of those who
+/// enqueue into it. The lock on the job's row keeps out a run that was given up and goes on regardless.
+async fn check_fence(connection: &mut PgConnection, job: &Started) -> Result<bool, Error> {
+    let held = sqlx::query_scalar!(
+        r#"
+        SELECT true AS "held!"
+        FROM syncline.jobs j
+        JOIN syncline.lanes l ON l.lane = j.lane
+        WHERE j.id = $1
+          AND j.attempt = $2
+          AND j.started_at IS NOT NULL
+          AND l.owner = $3
+          AND l.epoch = $4
+        FOR NO KEY UPDATE OF j
+        FOR KEY SHARE OF l
+        "#,
+        job.id.0,
+        i16::try_from(job.attempt).unwrap_or(i16::MAX),
+        job.lease.worker.0,
+        job.lease.epoch,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(Error::database("check the lease of a lane"))?;
+    Ok(held.is_some())
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt")
+            .field("job", &self.job.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A transaction that passed the fence. Dropped, it rolls back.
+pub struct FencedTx {
+    tx: Transaction<'static, Postgres>,
+    client: Client,
+    has_enqueued: bool,
+}
+
+impl FencedTx {
+    /// Makes the effects durable, and wakes workers for what was enqueued.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; whether the commit took effect is then unknown, as after any lost answer.
+    pub async fn commit(self) -> Result<(), Error> {
+        self.tx
+            .commit()
+            .await
+            .map_err(Error::database("commit a transaction"))?;
+        if self.has_enqueued {
+            self.client.wake();
+        }
+        Ok(())
+    }
+}
+
+impl EnqueueInto for FencedTx {
+    fn connection(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+
+    fn note_enqueued(&mut self) {
+        self.has_enqueued = true;
+    }
+}
+
+impl Deref for FencedTx {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.tx
+    }
+}
+
+impl DerefMut for FencedTx {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+}
+
+impl fmt::Debug for FencedTx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FencedTx").finish_non_exhaustive()
+    }
+}

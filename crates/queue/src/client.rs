@@ -1,0 +1,129 @@
+//! The queue as the rest of a process holds it: its pool, its wake-ups, its waiters.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use sqlx::PgPool;
+use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::{
+    error::Error,
+    ids::JobId,
+    view::{self, JobView},
+};
+
+mod notifier;
+mod waiters;
+
+use notifier::Notifier;
+use waiters::Waiters;
+
+/// The channel on which processes wake each other's workers.
+pub(crate) const WAKE_CHANNEL: &str = "syncline_wake";
+
+/// A handle on the queue; clones share everything. Make one for a process.
+#[derive(Debug, Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    pool: PgPool,
+    tasks: TaskTracker,
+    /// Changes whenever this process' workers should look for work.
+    work: watch::Sender<()>,
+    notifier: Notifier,
+    waiters: Waiters,
+    /// Tells this process' notifications from others'.
+    origin: String,
+}
+
+impl Client {
+    /// A handle on the queue in the database of `pool`.
+    pub fn new(pool: PgPool) -> Self {
+        let origin = Uuid::new_v4().to_string();
+        let shared = Shared {
+            notifier: Notifier::new(pool.clone(), origin.clone()),
+            origin,
+            waiters: Waiters::new(pool.clone()),
+            pool,
+            tasks: TaskTracker::new(),
+            work: watch::Sender::new(()),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Tells workers, here and in other processes, that there may be work: call it after a commit that
+    /// enqueued something. Cheap, and merged with others that come at the same time. A hint only: without
+    /// it a worker finds the job at its next poll.
+    pub fn wake(&self) {
+        self.wake_local();
+        self.shared.notifier.notify();
+    }
+
+    /// The state of a job, its attempts and its result; `None` when there is no such job.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn get(&self, id: JobId) -> Result<Option<JobView>, Error> {
+        view::get(&self.shared.pool, id).await
+    }
+
+    /// Waits until a job ended; `None` when it has not within `timeout`, or does not exist.
+    ///
+    /// All waiters of a process share one query.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn wait(&self, id: JobId, timeout: Duration) -> Result<Option<JobView>, Error> {
+        let ended = self.shared.waiters.register(id);
+        if tokio::time::timeout(timeout, ended).await.is_err() {
+            return Ok(None);
+        }
+        self.get(id).await
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.shared.pool
+    }
+
+    pub(crate) fn origin(&self) -> &str {
+        &self.shared.origin
+    }
+
+    pub(crate) fn wake_local(&self) {
+        self.shared.work.send_replace(());
+    }
+
+    pub(crate) fn work(&self) -> watch::Receiver<()> {
+        self.shared.work.subscribe()
+    }
+
+    /// Tells this process' waiters that jobs ended.
+    pub(crate) fn jobs_ended(&self) {
+        self.shared.waiters.look();
+    }
+
+    /// Runs what must not be cut off when the caller is dropped; shutting down waits for it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the tracker that shutdown waits for"
+    )]
+    pub(crate) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        tokio::spawn(self.shared.tasks.track_future(future))
+    }
+
+    /// Waits for everything that was spawned.
+    pub(crate) async fn finish(&self) {
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+        self.shared.tasks.reopen();
+    }
+}

@@ -1,0 +1,298 @@
+//! Enqueueing, in the caller's transaction.
+
+use std::{collections::HashMap, time::Duration};
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{PgConnection, Postgres, Transaction};
+
+use crate::{
+    error::Error,
+    ids::{JobId, Lane, Queue, check_name},
+    job::Job,
+};
+
+/// Bytes a payload may have as JSON.
+pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
+/// Bytes a unique or limit key may have.
+const MAX_KEY_BYTES: usize = 300;
+
+/// A job to be enqueued: the payload, and where and when it is to run.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    kind: &'static str,
+    queue: Queue,
+    lane: Lane,
+    priority: i16,
+    max_attempts: u16,
+    payload: Value,
+    unique_key: Option<String>,
+    limit_key: Option<String>,
+    start: Start,
+    organization_id: Option<String>,
+    tags: Vec<String>,
+}
+
+/// The earliest start, by the database's clock.
+#[derive(Debug, Clone, Copy)]
+enum Start {
+    After(Duration),
+    At(DateTime<Utc>),
+}
+
+impl NewJob {
+    /// A job to be run as soon as there is a slot.
+    ///
+    /// # Errors
+    /// [`Error::Encode`], [`Error::PayloadTooLarge`], and [`Error::InvalidName`] for a lane or key that
+    /// is empty, too long, or holds a NUL character.
+    pub fn new<J: Job>(job: &J) -> Result<Self, Error> {
+        let encode = |source| Error::Encode {
+            kind: J::KIND,
+            source,
+        };
+        let payload = serde_json::to_value(job).map_err(encode)?;
+        let size_bytes = serde_json::to_vec(&payload).map_err(encode)?.len();
+        if size_bytes > MAX_PAYLOAD_BYTES {
+            let limit_bytes = MAX_PAYLOAD_BYTES;
+            return Err(Error::PayloadTooLarge {
+                kind: J::KIND,
+                size_bytes,
+                limit_bytes,
+            });
+        }
+        let lane = job.lane();
+        lane.check()?;
+        let (unique_key, limit_key) = (job.unique_key(), job.limit_key());
+        for (what, key) in [("unique key", &unique_key), ("limit key", &limit_key)] {
+            if let Some(key) = key {
+                check_name(what, key, MAX_KEY_BYTES)?;
+            }
+        }
+        Ok(Self {
+            kind: J::KIND,
+            queue: J::QUEUE,
+            lane,
+            priority: J::PRIORITY,
+            max_attempts: J::RETRY.max_attempts,
+            payload,
+            unique_key,
+            limit_key,
+            start: Start::After(Duration::ZERO),
+            organization_id: None,
+            tags: Vec::new(),
+        })
+    }
+
+    /// Not before this much time has passed, on the database's clock.
+    #[must_use]
+    pub fn run_after(mut self, delay: Duration) -> Self {
+        self.start = Start::After(delay);
+        self
+    }
+
+    /// Not before this time, to the microsecond.
+    #[must_use]
+    pub fn run_at(mut self, at: DateTime<Utc>) -> Self {
+        self.start = Start::At(at);
+        self
+    }
+
+    /// Instead of [`Job::PRIORITY`]; lower runs first.
+    #[must_use]
+    pub fn priority(mut self, priority: i16) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Instead of the policy's; at least 1.
+    #[must_use]
+    pub fn max_attempts(mut self, max_attempts: u16) -> Self {
+        self.max_attempts = max_attempts.max(1);
+        self
+    }
+
+    /// For people who look for it.
+    #[must_use]
+    pub fn tag(mut self, tag: &str) -> Self {
+        self.tags.push(tag.to_owned());
+        self
+    }
+
+    /// Whose job it is: only that organization may see it.
+    #[must_use]
+    pub fn organization(mut self, organization_id: &str) -> Self {
+        self.organization_id = Some(organization_id.to_owned());
+        self
+    }
+}
+
+/// What became of a job that was handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enqueued {
+    /// The new job, or the pending one that holds the same unique key.
+    pub id: JobId,
+    /// Whether a job was added.
+    pub is_new: bool,
+}
+
+/// A connection or transaction that jobs can be enqueued through.
+pub trait EnqueueInto: Send {
+    /// The connection itself.
+    fn connection(&mut self) -> &mut PgConnection;
+    /// Called when a job was added, so that workers can be woken after the commit.
+    fn note_enqueued(&mut self) {}
+}
+
+impl EnqueueInto for PgConnection {
+    fn connection(&mut self) -> &mut PgConnection {
+        self
+    }
+}
+
+impl EnqueueInto for Transaction<'_, Postgres> {
+    fn connection(&mut self) -> &mut PgConnection {
+        self
+    }
+}
+
+/// Enqueues one job; it exists when, and only when, the caller's transaction commits.
+///
+/// Call [`crate::Client::wake`] after the commit, or a worker finds the job at its next poll. (A
+/// [`crate::FencedTx`] does so by itself.)
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn enqueue(
+    target: &mut (impl EnqueueInto + ?Sized),
+    job: &NewJob,
+) -> Result<Enqueued, Error> {
+    let mut enqueued = enqueue_many(target, std::slice::from_ref(job)).await?;
+    Ok(enqueued.swap_remove(0))
+}
+
+/// Enqueues many jobs in one statement; the answers are in the order of `jobs`.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn enqueue_many(
+    target: &mut (impl EnqueueInto + ?Sized),
+    jobs: &[NewJob],
+) -> Result<Vec<Enqueued>, Error> {
+    let batch = Batch::of(jobs);
+    let rows = sqlx::query_file!(
+        "src/enqueue/enqueue.sql",
+        &batch.ids,
+        &batch.lanes,
+        &batch.kinds,
+        &batch.queues,
+        &batch.priorities,
+        &batch.delays as _,
+        &batch.times as _,
+        &batch.max_attempts,
+        &batch.payloads,
+        &batch.unique_keys as _,
+        &batch.limit_keys as _,
+        &batch.organizations as _,
+        &batch.tags,
+        Queue::INTERACTIVE.as_str(),
+    )
+    .fetch_all(target.connection())
+    .await
+    .map_err(Error::database("enqueue jobs"))?;
+
+    let holders: HashMap<_, _> = rows.into_iter().map(|row| (row.id, row.holder)).collect();
+    let answer = |first: &usize| {
+        let id = batch.ids[*first];
+        let holder = holders.get(&id).copied().unwrap_or(id);
+        Enqueued {
+            id: JobId(holder),
+            is_new: holder == id,
+        }
+    };
+    let mut enqueued: Vec<_> = batch.first_of.iter().map(answer).collect();
+    for (index, at) in batch.first_of.iter().enumerate() {
+        // The second of two equal keys in one call is never new.
+        enqueued[index].is_new &= batch.source_of[*at] == index;
+    }
+    for (job, _) in jobs
+        .iter()
+        .zip(&enqueued)
+        .filter(|(_, enqueued)| enqueued.is_new)
+    {
+        target.note_enqueued();
+        metrics::counter!(
+            "syncline_jobs_enqueued_total", "queue" => job.queue.as_str(), "kind" => job.kind
+        )
+        .increment(1);
+    }
+    Ok(enqueued)
+}
+
+/// The jobs as columns, each unique key once: one statement cannot meet a key twice.
+#[derive(Default)]
+struct Batch {
+    ids: Vec<uuid::Uuid>,
+    lanes: Vec<String>,
+    kinds: Vec<String>,
+    queues: Vec<String>,
+    priorities: Vec<i16>,
+    delays: Vec<Option<f64>>,
+    times: Vec<Option<DateTime<Utc>>>,
+    max_attempts: Vec<i16>,
+    payloads: Vec<Value>,
+    unique_keys: Vec<Option<String>>,
+    limit_keys: Vec<Option<String>>,
+    organizations: Vec<Option<String>>,
+    tags: Vec<Value>,
+    /// For each job handed over, the row that stands for it.
+    first_of: Vec<usize>,
+    /// For each row, the job it was made from.
+    source_of: Vec<usize>,
+}
+
+impl Batch {
+    fn of(jobs: &[NewJob]) -> Self {
+        let mut batch = Self::default();
+        let mut seen: HashMap<(&str, &str), usize> = HashMap::new();
+        for (index, job) in jobs.iter().enumerate() {
+            let key = job.unique_key.as_deref().map(|key| (job.kind, key));
+            if let Some(first) = key.and_then(|key| seen.get(&key)) {
+                batch.first_of.push(*first);
+                continue;
+            }
+            let row = batch.ids.len();
+            if let Some(key) = key {
+                seen.insert(key, row);
+            }
+            batch.first_of.push(row);
+            batch.source_of.push(index);
+            batch.push(job);
+        }
+        batch
+    }
+
+    fn push(&mut self, job: &NewJob) {
+        let (delay, time) = match job.start {
+            Start::After(delay) => (Some(delay.as_secs_f64()), None),
+            Start::At(at) => (None, Some(at)),
+        };
+        self.ids.push(JobId::generate().0);
+        self.lanes.push(job.lane.as_str().to_owned());
+        self.kinds.push(job.kind.to_owned());
+        self.queues.push(job.queue.as_str().to_owned());
+        self.priorities.push(job.priority);
+        self.delays.push(delay);
+        self.times.push(time);
+        self.max_attempts
+            .push(i16::try_from(job.max_attempts).unwrap_or(i16::MAX));
+        self.payloads.push(job.payload.clone());
+        self.unique_keys.push(job.unique_key.clone());
+        self.limit_keys.push(job.limit_key.clone());
+        self.organizations.push(job.organization_id.clone());
+        self.tags.push(Value::from(job.tags.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests;

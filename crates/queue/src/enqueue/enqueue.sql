@@ -1,0 +1,58 @@
+-- Adds jobs and tells their lanes. One row of arrays a job; answers the holder of each unique key.
+WITH input AS (
+    SELECT *
+    FROM unnest(
+        $1::uuid[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::float8[],
+        $7::timestamptz[], $8::smallint[], $9::jsonb[], $10::text[], $11::text[], $12::text[],
+        $13::jsonb[]
+    ) AS t (
+        id, lane, kind, queue, priority, delay_seconds,
+        run_at, max_attempts, payload, unique_key, limit_key, organization_id,
+        tags
+    )
+),
+-- A pending job keeps its key. The update changes nothing: it *locks* the row of a key that is taken,
+-- so that the job which holds it cannot start before this transaction ends. Started earlier it would
+-- not see what this transaction writes, and nobody would look again.
+keys AS (
+    INSERT INTO syncline.unique_keys (kind, unique_key, job_id)
+    SELECT kind, unique_key, id
+    FROM input
+    WHERE unique_key IS NOT NULL
+    ORDER BY kind, unique_key
+    ON CONFLICT (kind, unique_key) DO UPDATE SET job_id = unique_keys.job_id
+    RETURNING kind, unique_key, job_id
+),
+added AS (
+    INSERT INTO syncline.jobs (
+        id, lane, kind, queue, priority, run_at, max_attempts, payload,
+        unique_key, limit_key, organization_id, tags
+    )
+    SELECT
+        id, lane, kind, queue, priority,
+        coalesce(run_at, now() + make_interval(secs => coalesce(delay_seconds, 0))),
+        max_attempts, payload, unique_key, limit_key, organization_id,
+        ARRAY(SELECT jsonb_array_elements_text(input.tags))
+    FROM input
+    WHERE unique_key IS NULL OR id IN (SELECT job_id FROM keys)
+    RETURNING id, lane, queue, run_at
+),
+-- An owned lane is only locked, never written: its owner reads the jobs when it lets go, and that
+-- waits for this transaction.
+told AS (
+    INSERT INTO syncline.lanes AS l (lane, due_at, is_urgent)
+    SELECT lane, min(run_at), bool_or(queue = $14)
+    FROM added
+    GROUP BY lane
+    ORDER BY lane
+    ON CONFLICT (lane) DO UPDATE
+    SET due_at = least(
+            coalesce(l.due_at, 'infinity'),
+            greatest(excluded.due_at, coalesce(l.blocked_until, '-infinity'))
+        ),
+        is_urgent = l.is_urgent OR excluded.is_urgent
+    WHERE l.owner IS NULL
+)
+SELECT input.id AS "id!", coalesce(keys.job_id, input.id) AS "holder!"
+FROM input
+LEFT JOIN keys ON keys.kind = input.kind AND keys.unique_key = input.unique_key

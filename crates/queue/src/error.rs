@@ -1,0 +1,104 @@
+//! What can go wrong in the queue's own work.
+
+use std::time::Duration;
+
+use crate::ids::{JobId, Lane};
+
+/// Faults of the queue; the cause of each is its `source`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The worker no longer holds the job's lane: nothing was written, and nothing more must be done.
+    #[error("the lease of lane `{lane}` was lost while job {job_id} ran")]
+    Fenced {
+        /// The job that was running.
+        job_id: JobId,
+        /// Its lane.
+        lane: Lane,
+    },
+    /// A statement failed.
+    #[error("cannot {operation}")]
+    Database {
+        /// What was being done, as a verb phrase.
+        operation: &'static str,
+        /// What the database or the connection said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// A payload could not be turned into JSON.
+    #[error("cannot encode the payload of a `{kind}` job")]
+    Encode {
+        /// The job's kind.
+        kind: &'static str,
+        /// What serde said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A stored payload does not fit the job's type.
+    #[error("cannot decode the payload of a `{kind}` job")]
+    Decode {
+        /// The job's kind.
+        kind: &'static str,
+        /// What serde said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A payload is larger than a job may carry.
+    #[error(
+        "the payload of a `{kind}` job has {size_bytes} bytes, more than the {limit_bytes} allowed: \
+         store the data and enqueue its id"
+    )]
+    PayloadTooLarge {
+        /// The job's kind.
+        kind: &'static str,
+        /// What it has.
+        size_bytes: usize,
+        /// What it may have.
+        limit_bytes: usize,
+    },
+    /// A name that cannot be a lane, queue or key.
+    #[error("{what} {name:?} is not valid: {rule}")]
+    InvalidName {
+        /// `lane`, `unique key` …
+        what: &'static str,
+        /// As it was given, cut to 80 characters.
+        name: String,
+        /// What it has to fulfil.
+        rule: &'static str,
+    },
+    /// A cron expression that does not parse.
+    #[error("the schedule `{cron}` of `{kind}` is not a cron expression: {reason}")]
+    Cron {
+        /// The job's kind.
+        kind: &'static str,
+        /// The expression.
+        cron: String,
+        /// What the parser said.
+        reason: String,
+    },
+    /// A cron expression that will never fire again.
+    #[error("the schedule `{cron}` of `{kind}` has no next run")]
+    NoNextRun {
+        /// The job's kind.
+        kind: String,
+        /// The expression.
+        cron: String,
+    },
+    /// A transaction's task was cut off by the runtime's end.
+    #[error("the runtime is shutting down")]
+    ShuttingDown,
+}
+
+impl Error {
+    /// For `map_err`: names the operation that failed.
+    pub(crate) fn database(operation: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+        move |source| Self::Database { operation, source }
+    }
+}
+
+/// The lane's rate limit leaves no room for another request for longer than it pays to wait.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the lane's rate limit is reached for another {:.1} s", after.as_secs_f64())]
+pub struct Throttled {
+    /// When there will be room.
+    pub after: Duration,
+}

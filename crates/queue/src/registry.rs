@@ -1,0 +1,138 @@
+//! The jobs a process knows.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+use crate::{
+    attempt::Attempt,
+    error::Error,
+    job::{Failure, Job},
+    retry::RetryPolicy,
+    schedule::Schedule,
+};
+
+/// What the queue knows of a kind without knowing its type.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KindPolicy {
+    pub(crate) retry: RetryPolicy,
+    pub(crate) timeout: Duration,
+}
+
+/// What a handler leaves behind: the attempt, to see whether it completed, and its answer.
+type Answer = (bool, Result<(), Failure>);
+type Run<C> = dyn Fn(Value, Arc<C>, Attempt) -> BoxFuture<'static, Answer> + Send + Sync;
+
+struct Entry<C> {
+    policy: KindPolicy,
+    schedule: Option<Schedule>,
+    run: Arc<Run<C>>,
+}
+
+/// Maps each kind to the code that runs it. `C` is the context all its jobs share.
+pub struct Registry<C> {
+    entries: BTreeMap<&'static str, Entry<C>>,
+}
+
+impl<C: Send + Sync + 'static> Registry<C> {
+    /// An empty registry.
+    #[expect(
+        clippy::new_without_default,
+        reason = "an empty registry is only ever a beginning"
+    )]
+    pub fn new() -> Self {
+        Self {
+            entries: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a kind.
+    ///
+    /// # Panics
+    /// When the kind is there already, or its schedule is not a cron expression: both are mistakes in
+    /// the program, seen at its first start.
+    #[must_use]
+    pub fn register<J: Job<Context = C>>(mut self) -> Self {
+        let schedule = J::SCHEDULE.map(|cron| match Schedule::of::<J>(cron) {
+            Ok(schedule) => schedule,
+            Err(error) => panic!("{error}"),
+        });
+        let entry = Entry {
+            policy: KindPolicy {
+                retry: J::RETRY,
+                timeout: J::TIMEOUT,
+            },
+            schedule,
+            run: Arc::new(|payload, context, attempt| {
+                Box::pin(decode_and_run::<J>(payload, context, attempt))
+            }),
+        };
+        assert!(
+            self.entries.insert(J::KIND, entry).is_none(),
+            "two jobs are registered as `{}`",
+            J::KIND
+        );
+        self
+    }
+
+    /// The kinds, sorted.
+    pub fn kinds(&self) -> Vec<&'static str> {
+        self.entries.keys().copied().collect()
+    }
+
+    /// The schedules of the jobs that have one.
+    pub fn schedules(&self) -> Vec<Schedule> {
+        self.entries
+            .values()
+            .filter_map(|entry| entry.schedule.clone())
+            .collect()
+    }
+
+    pub(crate) fn policy(&self, kind: &str) -> Option<KindPolicy> {
+        self.entries.get(kind).map(|entry| entry.policy)
+    }
+
+    pub(crate) fn run(
+        &self,
+        kind: &str,
+        payload: Value,
+        context: Arc<C>,
+        attempt: Attempt,
+    ) -> Option<BoxFuture<'static, Answer>> {
+        self.entries
+            .get(kind)
+            .map(|entry| (entry.run)(payload, context, attempt))
+    }
+}
+
+impl<C> std::fmt::Debug for Registry<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.entries.keys()).finish()
+    }
+}
+
+async fn decode_and_run<J: Job>(
+    payload: Value,
+    context: Arc<J::Context>,
+    mut attempt: Attempt,
+) -> Answer {
+    let job: J = match serde_json::from_value(payload) {
+        Ok(job) => job,
+        Err(source) => {
+            // A later version may understand it: retried, and dead only after the last attempt.
+            let error = Box::new(Error::Decode {
+                kind: J::KIND,
+                source,
+            });
+            let failure = Failure::Retry {
+                error,
+                class: "undecodable",
+                http_status: None,
+            };
+            return (false, Err(failure));
+        }
+    };
+    let answer = job.run(&context, &mut attempt).await.map_err(Into::into);
+    (attempt.is_complete(), answer)
+}

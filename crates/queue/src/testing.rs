@@ -1,0 +1,149 @@
+//! For the tests of jobs: run what is due, here and now; move time; see what waits.
+//!
+//! The same statements as a worker's, called one after another, so a test needs no waiting.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::Value;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    client::Client,
+    error::Error,
+    ids::JobId,
+    limiter::{Rate, SharedLimiter},
+    maintenance,
+    perform::perform,
+    registry::Registry,
+    worker::{Ready, Settings, claim, lease, release, settle, start},
+};
+
+/// What [`run_due`] did.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    /// Attempts that were run.
+    pub attempts: usize,
+}
+
+/// Runs everything that is due, and what it enqueues, one job after another, until nothing is due.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn run_due<C: Send + Sync + 'static>(
+    pool: &PgPool,
+    registry: &Arc<Registry<C>>,
+    context: &Arc<C>,
+) -> Result<Report, Error> {
+    maintenance::ensure_partitions(pool).await?;
+    let client = Client::new(pool.clone());
+    let settings = Settings {
+        rate: Rate {
+            per_minute: 1_000_000,
+            burst: 500_000,
+        },
+        lease: Duration::from_secs(600),
+        ..Settings::default()
+    };
+    let worker = lease::register(pool, &settings).await?;
+    let mut report = Report::default();
+    loop {
+        let want = claim::Want { urgent: 1, any: 1 };
+        let claimed = claim::claim(pool, worker, want).await?;
+        if claimed.is_empty() {
+            break;
+        }
+        for lane in claimed {
+            let name = [lane.lane.as_str().to_owned()];
+            while let Some(due) = start::due(pool, &name, 1).await?.pop() {
+                let started = start::start(pool, worker, &[(due.id, lane.epoch)]).await?;
+                for job in started {
+                    let ready = Ready {
+                        limiter: SharedLimiter::new(settings.rate, Duration::ZERO),
+                        client: client.clone(),
+                        cancellation: CancellationToken::new(),
+                        ticket: None,
+                        job: Arc::clone(&job),
+                    };
+                    let answer = perform(ready, Arc::clone(registry), Arc::clone(context)).await;
+                    settle::write_one(pool, registry, job, answer).await?;
+                    report.attempts += 1;
+                }
+                if is_parked(pool, lane.lane.as_str()).await? {
+                    break;
+                }
+            }
+            let releasable = release::Releasable {
+                lane: lane.lane,
+                epoch: lane.epoch,
+                limiter_ahead: Duration::ZERO,
+            };
+            release::release(pool, worker, &[releasable]).await?;
+        }
+    }
+    lease::sign_off_worker(pool, worker).await?;
+    Ok(report)
+}
+
+async fn is_parked(pool: &PgPool, lane: &str) -> Result<bool, Error> {
+    sqlx::query_scalar!(
+        r#"SELECT coalesce(blocked_until > now(), false) AS "parked!" FROM syncline.lanes WHERE lane = $1"#,
+        lane
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(Error::database("look at a lane"))
+}
+
+/// Lets this much time pass for the queue: what was to happen later happens that much sooner.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn advance(pool: &PgPool, time: Duration) -> Result<(), Error> {
+    let seconds = time.as_secs_f64();
+    sqlx::query!(
+        "UPDATE syncline.jobs SET run_at = run_at - make_interval(secs => $1)",
+        seconds
+    )
+    .execute(pool)
+    .await
+    .map_err(Error::database("move the time of jobs"))?;
+    sqlx::query!(
+        r#"
+        UPDATE syncline.lanes
+        SET due_at = due_at - make_interval(secs => $1),
+            blocked_until = blocked_until - make_interval(secs => $1),
+            limiter_tat = limiter_tat - make_interval(secs => $1)
+        "#,
+        seconds
+    )
+    .execute(pool)
+    .await
+    .map_err(Error::database("move the time of lanes"))?;
+    sqlx::query!(
+        "UPDATE syncline.schedules SET next_run_at = next_run_at - make_interval(secs => $1)",
+        seconds
+    )
+    .execute(pool)
+    .await
+    .map_err(Error::database("move the time of schedules"))?;
+    Ok(())
+}
+
+/// The payloads of the jobs of a kind that wait or run, oldest first.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn pending(pool: &PgPool, kind: &str) -> Result<Vec<(JobId, Value)>, Error> {
+    let rows = sqlx::query!(
+        "SELECT id, payload FROM syncline.jobs WHERE kind = $1 ORDER BY id LIMIT 10000",
+        kind
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(Error::database("read pending jobs"))?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (JobId(row.id), row.payload))
+        .collect())
+}

@@ -1,0 +1,302 @@
+//! The worker's lease, and what happens to those that let theirs run out.
+
+use std::time::Duration;
+
+use sqlx::{Connection, PgConnection, PgPool};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Settings, claim::Claimed, patiently};
+use crate::{
+    client::Client,
+    error::Error,
+    ids::{Lane, WorkerId},
+    job::chain,
+};
+
+mod rescue;
+pub(crate) use rescue::rescue;
+
+/// Between tries when the lease could not be renewed.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+
+/// Who the worker is at the moment. After its lease was lost it is somebody new.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    state: watch::Receiver<Lease>,
+    seen: WorkerId,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Lease {
+    worker: WorkerId,
+    /// Not renewed in time: perhaps lost.
+    has_expired: bool,
+}
+
+/// What became of the lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// It ran out; whether somebody took the lanes is not known.
+    Expired,
+    /// It was renewed after it had run out, and nobody had noticed.
+    Renewed,
+    /// Somebody took the lanes; the worker has a new identity.
+    Lost,
+}
+
+impl Identity {
+    pub(crate) fn current(&self) -> WorkerId {
+        self.state.borrow().worker
+    }
+
+    /// Resolves when the lease ran out, was saved, or was lost. Never, when the keeper is gone.
+    pub(crate) async fn changed(&mut self) -> Change {
+        if self.state.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+        let lease = *self.state.borrow_and_update();
+        if lease.worker != self.seen {
+            self.seen = lease.worker;
+            Change::Lost
+        } else if lease.has_expired {
+            Change::Expired
+        } else {
+            Change::Renewed
+        }
+    }
+}
+
+/// Renews the lease from a connection of its own, and rescues the lanes of dead workers.
+pub(super) struct Keeper {
+    client: Client,
+    settings: Settings,
+    state: watch::Sender<Lease>,
+    connection: Option<PgConnection>,
+}
+
+impl Keeper {
+    /// Registers a new worker.
+    pub(super) async fn register(
+        client: &Client,
+        settings: &Settings,
+    ) -> Result<(Self, Identity), Error> {
+        let worker = register(client.pool(), settings).await?;
+        let state = watch::Sender::new(Lease {
+            worker,
+            has_expired: false,
+        });
+        let identity = Identity {
+            state: state.subscribe(),
+            seen: worker,
+        };
+        let keeper = Self {
+            client: client.clone(),
+            settings: settings.clone(),
+            state,
+            connection: None,
+        };
+        Ok((keeper, identity))
+    }
+
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut renewed_at = Instant::now();
+        let mut pause = self.settings.renew_interval;
+        while stop.run_until_cancelled(sleep(pause)).await.is_some() {
+            let began = Instant::now();
+            pause = match timeout(self.settings.renew_interval, self.renew()).await {
+                Ok(Ok(())) => {
+                    renewed_at = began;
+                    self.rescue().await;
+                    self.settings.renew_interval
+                }
+                failed => {
+                    self.connection = None;
+                    tracing::warn!(?failed, "cannot renew the worker's lease yet");
+                    AFTER_ERROR
+                }
+            };
+            if renewed_at.elapsed() >= self.settings.lease {
+                self.state
+                    .send_if_modified(|lease| !std::mem::replace(&mut lease.has_expired, true));
+            }
+        }
+    }
+
+    async fn renew(&mut self) -> Result<(), Error> {
+        let worker = self.state.borrow().worker;
+        let lease_seconds = self.settings.lease.as_secs_f64();
+        if self.connection.is_none() {
+            let options = self.client.pool().connect_options();
+            let opened = PgConnection::connect_with(&options).await;
+            self.connection = Some(opened.map_err(Error::database("connect"))?);
+        }
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        let is_alive = sqlx::query!(
+            r#"
+            UPDATE syncline.workers
+            SET lease_until = now() + make_interval(secs => $2)
+            WHERE id = $1 AND state IN ('running', 'draining')
+            "#,
+            worker.0,
+            lease_seconds,
+        )
+        .execute(connection)
+        .await
+        .map_err(Error::database("renew the lease"))?
+        .rows_affected()
+            == 1;
+        if is_alive {
+            self.state
+                .send_if_modified(|lease| std::mem::take(&mut lease.has_expired));
+            return Ok(());
+        }
+        metrics::counter!("syncline_leases_lost_total").increment(1);
+        tracing::warn!(worker.id = %worker, "the lease was lost: others have the lanes; registering anew");
+        let worker = register(self.client.pool(), &self.settings).await?;
+        self.state.send_replace(Lease {
+            worker,
+            has_expired: false,
+        });
+        Ok(())
+    }
+
+    async fn rescue(&self) {
+        let exhausted = self.settings.rate.exhausted();
+        let rescued = patiently(&self.client, "rescue lanes", move |pool| async move {
+            rescue(&pool, exhausted).await
+        })
+        .await;
+        match rescued {
+            Ok(0) => {}
+            Ok(lanes) => {
+                tracing::warn!(lanes, "took lanes from workers that are gone");
+                metrics::counter!("syncline_lanes_rescued_total").increment(lanes);
+                self.client.wake();
+            }
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "cannot look for dead workers yet")
+            }
+        }
+    }
+}
+
+/// Adds a worker's row; each call is a worker of its own.
+pub(crate) async fn register(pool: &PgPool, settings: &Settings) -> Result<WorkerId, Error> {
+    let id = WorkerId(Uuid::now_v7());
+    let slots: std::collections::BTreeMap<_, _> = settings
+        .slots
+        .iter()
+        .map(|(queue, slots)| (queue.as_str(), *slots))
+        .collect();
+    sqlx::query!(
+        r#"
+        INSERT INTO syncline.workers (id, lease_until, host, pid, version, slots)
+        VALUES ($1, now() + make_interval(secs => $2), $3, $4, $5, $6)
+        "#,
+        id.0,
+        settings.lease.as_secs_f64(),
+        host(),
+        i32::try_from(std::process::id()).unwrap_or(0),
+        settings.version,
+        serde_json::json!(slots),
+    )
+    .execute(pool)
+    .await
+    .map_err(Error::database("register a worker"))?;
+    tracing::info!(worker.id = %id, "registered");
+    Ok(id)
+}
+
+/// The machine's name, as far as it tells.
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+}
+
+/// Says that the worker takes no more jobs.
+pub(super) async fn announce_drain(client: &Client, worker: WorkerId) -> Result<(), Error> {
+    patiently(client, "announce the drain", move |pool| async move {
+        sqlx::query!(
+            "UPDATE syncline.workers SET state = 'draining' WHERE id = $1 AND state = 'running'",
+            worker.0
+        )
+        .execute(&pool)
+        .await
+        .map_err(Error::database("announce the drain"))
+    })
+    .await?;
+    Ok(())
+}
+
+/// Ends the worker's registration: it holds nothing any more.
+pub(super) async fn sign_off(pool: &PgPool, identity: &Identity) -> Result<(), Error> {
+    sign_off_worker(pool, identity.current()).await
+}
+
+/// As [`sign_off`], for a worker without a keeper.
+pub(crate) async fn sign_off_worker(pool: &PgPool, worker: WorkerId) -> Result<(), Error> {
+    sqlx::query!(
+        r#"
+        UPDATE syncline.workers
+        SET state = 'stopped', ended_at = now()
+        WHERE id = $1 AND state IN ('running', 'draining')
+        "#,
+        worker.0
+    )
+    .execute(pool)
+    .await
+    .map_err(Error::database("sign a worker off"))?;
+    Ok(())
+}
+
+/// The lanes a worker has by the database's word. Jobs in them that are started, but not among
+/// `running`, run nowhere: they are handed back, each with its attempt.
+pub(super) async fn holdings(
+    pool: &PgPool,
+    worker: WorkerId,
+    running: &[Uuid],
+) -> Result<Vec<Claimed>, Error> {
+    sqlx::query!(
+        r#"
+        UPDATE syncline.jobs j
+        SET started_at = NULL, attempt = j.attempt - 1
+        FROM syncline.lanes l
+        WHERE l.owner = $1
+          AND j.lane = l.lane
+          AND j.started_at IS NOT NULL
+          AND NOT j.id = ANY ($2)
+        "#,
+        worker.0,
+        running,
+    )
+    .execute(pool)
+    .await
+    .map_err(Error::database("hand back jobs"))?;
+    let rows = sqlx::query!(
+        r#"
+        SELECT
+            lane,
+            epoch,
+            greatest(coalesce(extract(epoch FROM limiter_tat - now()), 0), 0)::float8 AS "ahead!"
+        FROM syncline.lanes
+        WHERE owner = $1
+        "#,
+        worker.0
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(Error::database("read the lanes of a worker"))?;
+    let lanes = rows.into_iter().map(|row| Claimed {
+        lane: Lane::from_stored(row.lane),
+        epoch: row.epoch,
+        limiter_ahead: Duration::try_from_secs_f64(row.ahead).unwrap_or(Duration::from_secs(60)),
+    });
+    Ok(lanes.collect())
+}

@@ -1,0 +1,336 @@
+//! Writing how attempts ended.
+//!
+//! Whatever ended while the last transaction was under way is written by the next, in a few set-based
+//! statements: no timer, so a lone job is settled at once, and a flood shares its commits.
+
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
+
+use sqlx::PgPool;
+use tokio::{sync::mpsc, time::sleep};
+
+use crate::{
+    attempt::Started,
+    client::Client,
+    error::Error,
+    ids::{JobId, Lane},
+    job::{Failure, chain},
+    registry::{KindPolicy, Registry},
+    retry::RetryPolicy,
+    worker::{Completion, patiently},
+};
+
+pub(crate) mod write;
+
+/// Settled in one transaction at most.
+const MAX_BATCH: usize = 1_000;
+/// Between tries when the database cannot be reached.
+const AFTER_ERROR: Duration = Duration::from_millis(500);
+
+/// What is to be written of an attempt.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Done,
+    /// The handler wrote it.
+    Written,
+    Retry {
+        delay: Duration,
+        class: &'static str,
+        message: String,
+        http_status: Option<u16>,
+    },
+    Dead {
+        class: &'static str,
+        message: String,
+        http_status: Option<u16>,
+    },
+    Cancelled {
+        class: &'static str,
+        message: String,
+    },
+    Snooze {
+        delay: Duration,
+        message: String,
+        parks_lane: bool,
+    },
+    /// Not begun, or cut off by the end of the process.
+    HandedBack,
+    /// The lease is gone: nothing to write.
+    Fenced,
+}
+
+impl Outcome {
+    /// The word in metrics and logs.
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Done | Self::Written => "completed",
+            Self::Retry { .. } => "retried",
+            Self::Dead { .. } => "dead",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Snooze { .. } => "snoozed",
+            Self::HandedBack => "handed_back",
+            Self::Fenced => "fenced",
+        }
+    }
+
+    fn of(job: &Started, answer: Result<Completion, Failure>, policy: RetryPolicy) -> Self {
+        match answer {
+            Ok(Completion::Done) => Self::Done,
+            Ok(Completion::Written) => Self::Written,
+            Err(Failure::Fenced) => Self::Fenced,
+            Err(Failure::Retry {
+                class: "aborted", ..
+            }) => Self::HandedBack,
+            Err(Failure::Retry {
+                error,
+                class,
+                http_status,
+            }) => {
+                let message = chain(&*error);
+                if job.attempt >= job.max_attempts {
+                    return Self::Dead {
+                        class,
+                        message,
+                        http_status,
+                    };
+                }
+                let delay = policy.delay(job.attempt, &mut rand::rng());
+                Self::Retry {
+                    delay,
+                    class,
+                    message,
+                    http_status,
+                }
+            }
+            Err(Failure::Cancel { error, class }) => Self::Cancelled {
+                class,
+                message: chain(&*error),
+            },
+            Err(Failure::Snooze { after, reason }) => Self::Snooze {
+                delay: after,
+                message: stored(reason),
+                parks_lane: false,
+            },
+            Err(Failure::Park { after, reason }) => Self::Snooze {
+                delay: after,
+                message: stored(reason),
+                parks_lane: true,
+            },
+        }
+    }
+}
+
+/// As Postgres text can hold it.
+fn stored(text: String) -> String {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}")
+    } else {
+        text
+    }
+}
+
+/// An attempt that ended.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    pub(crate) job: Arc<Started>,
+    pub(crate) outcome: Outcome,
+}
+
+/// Told to the dispatcher once it is written.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    pub(crate) id: JobId,
+    pub(crate) lane: Lane,
+    pub(crate) epoch: i64,
+    pub(crate) parks_lane: bool,
+}
+
+type Policies = Arc<dyn Fn(&str) -> Option<KindPolicy> + Send + Sync>;
+
+/// Hands out tickets; when it and all tickets are gone, the settler ends.
+#[derive(Clone)]
+pub(crate) struct Tickets {
+    ended: mpsc::UnboundedSender<Settlement>,
+    policies: Policies,
+}
+
+impl Tickets {
+    pub(crate) fn of(&self, job: &Arc<Started>) -> Ticket {
+        Ticket {
+            job: Arc::clone(job),
+            tickets: Some(self.clone()),
+        }
+    }
+}
+
+/// The duty to say how one attempt ended. Dropped without a word, the job is handed back.
+pub(crate) struct Ticket {
+    job: Arc<Started>,
+    tickets: Option<Tickets>,
+}
+
+impl Ticket {
+    pub(crate) fn settle(mut self, answer: Result<Completion, Failure>) {
+        let Some(tickets) = self.tickets.take() else {
+            return;
+        };
+        let policy =
+            (tickets.policies)(&self.job.kind).map_or(RetryPolicy::STANDARD, |policy| policy.retry);
+        let outcome = Outcome::of(&self.job, answer, policy);
+        // Without a settler the process is going down, and the lease runs out.
+        let _ = tickets.ended.send(Settlement {
+            job: Arc::clone(&self.job),
+            outcome,
+        });
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(tickets) = self.tickets.take() {
+            let settlement = Settlement {
+                job: Arc::clone(&self.job),
+                outcome: Outcome::HandedBack,
+            };
+            let _ = tickets.ended.send(settlement);
+        }
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket")
+            .field("job", &self.job.id)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct Settler {
+    client: Client,
+    ended: mpsc::UnboundedReceiver<Settlement>,
+    settled: mpsc::UnboundedSender<Settled>,
+}
+
+impl Settler {
+    pub(crate) fn new(
+        client: Client,
+        policies: Policies,
+    ) -> (Self, Tickets, mpsc::UnboundedReceiver<Settled>) {
+        let (ended_sender, ended) = mpsc::unbounded_channel();
+        let (settled, settled_receiver) = mpsc::unbounded_channel();
+        let tickets = Tickets {
+            ended: ended_sender,
+            policies,
+        };
+        (
+            Self {
+                client,
+                ended,
+                settled,
+            },
+            tickets,
+            settled_receiver,
+        )
+    }
+
+    pub(crate) async fn run(mut self) {
+        let mut batch = Vec::new();
+        while self.ended.recv_many(&mut batch, MAX_BATCH).await > 0 {
+            // Lanes in one order, so that two settlers cannot wait for each other.
+            batch.sort_by(|a, b| a.job.lane.cmp(&b.job.lane));
+            let written = Arc::new(std::mem::take(&mut batch));
+            let accepted = self.write_until_done(&written).await;
+            report(&written, &accepted);
+            self.client.jobs_ended();
+            for settlement in written.iter() {
+                let parks_lane = matches!(
+                    settlement.outcome,
+                    Outcome::Snooze {
+                        parks_lane: true,
+                        ..
+                    }
+                );
+                let _ = self.settled.send(Settled {
+                    id: settlement.job.id,
+                    lane: settlement.job.lane.clone(),
+                    epoch: settlement.job.lease.epoch,
+                    parks_lane,
+                });
+            }
+        }
+    }
+
+    /// The database decides in the end: either it takes the outcomes, or the lease runs out and it
+    /// refuses them.
+    async fn write_until_done(&self, settlements: &Arc<Vec<Settlement>>) -> HashSet<JobId> {
+        loop {
+            let batch = Arc::clone(settlements);
+            let written = patiently(&self.client, "settle jobs", move |pool| async move {
+                write::write(&pool, &batch).await
+            });
+            match written.await {
+                Ok(accepted) => return accepted,
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), jobs = settlements.len(), "cannot settle jobs yet");
+                    sleep(AFTER_ERROR).await;
+                }
+            }
+        }
+    }
+}
+
+/// Settles one attempt at once: for tests that run jobs one after another.
+pub(crate) async fn write_one<C: Send + Sync + 'static>(
+    pool: &PgPool,
+    registry: &Registry<C>,
+    job: Arc<Started>,
+    answer: Result<Completion, Failure>,
+) -> Result<(), Error> {
+    let policy = registry
+        .policy(&job.kind)
+        .map_or(RetryPolicy::STANDARD, |policy| policy.retry);
+    let outcome = Outcome::of(&job, answer, policy);
+    let settlement = [Settlement { job, outcome }];
+    let accepted = write::write(pool, &settlement).await?;
+    report(&settlement, &accepted);
+    Ok(())
+}
+
+/// One log line and one count for each attempt's end.
+fn report(settlements: &[Settlement], accepted: &HashSet<JobId>) {
+    for Settlement { job, outcome } in settlements {
+        let is_refused = !accepted.contains(&job.id) && !matches!(outcome, Outcome::Written);
+        let label = if is_refused {
+            "fenced"
+        } else {
+            outcome.label()
+        };
+        if is_refused && !matches!(outcome, Outcome::Fenced) {
+            metrics::counter!("syncline_fenced_writes_total").increment(1);
+        }
+        metrics::counter!(
+            "syncline_jobs_finished_total",
+            "queue" => job.queue.as_str(), "kind" => job.kind.clone(), "outcome" => label
+        )
+        .increment(1);
+        let (id, kind, lane, attempt) = (job.id, &job.kind, &job.lane, job.attempt);
+        match outcome {
+            Outcome::Dead { class, message, .. } => {
+                tracing::error!(job.id = %id, job.kind = %kind, job.attempt = attempt, lane = %lane,
+                    error.class = class, error = %message, "job is dead: its last attempt failed");
+            }
+            Outcome::Retry {
+                class,
+                message,
+                delay,
+                ..
+            } => {
+                tracing::warn!(job.id = %id, job.kind = %kind, job.attempt = attempt, lane = %lane,
+                    error.class = class, error = %message, delay_ms = delay.as_millis(), "job will be retried");
+            }
+            _ => {
+                tracing::info!(job.id = %id, job.kind = %kind, job.attempt = attempt, lane = %lane,
+                    outcome = label, "job ended");
+            }
+        }
+    }
+}
