@@ -1,0 +1,73 @@
+//! Words to make records of, some of them outside ASCII, as real data is.
+
+pub(super) const FIRST_NAMES: &[&str] = &[
+    "Zoë",
+    "Ana",
+    "Łukasz",
+    "Fatima",
+    "José",
+    "Mei",
+    "Olamide",
+    "Søren",
+    "Anaïs",
+    "Yuki",
+    "Ravi",
+    "Chloé",
+    "Đorđe",
+    "Noor",
+    "Kwame",
+    "Ingrid",
+    "Tomáš",
+    "Leilani",
+    "Владимир",
+    "花子",
+    "محمد",
+    "Siobhán",
+];
+
+pub(super) const LAST_NAMES: &[&str] = &[
+    "Müller",
+    "García",
+    "Kowalczyk",
+    "Al-Sayed",
+    "O’Brien",
+    "Nguyễn",
+    "Adeyemi",
+    "Ødegård",
+    "Lefèvre",
+    "Tanaka",
+    "Patel",
+    "Dubois",
+    "Petrović",
+    "de la Cruz",
+    "Mensah",
+    "Þórsdóttir",
+    "Novák",
+    "Kahale",
+    "Иванова",
+    "山田",
+    "D'Angelo",
+    "Smith \"Smitty\"",
+];
+
+pub(super) const NOUNS: &[&str] = &[
+    "harbour", "lantern", "meadow", "anchor", "copper", "juniper", "granite", "orchard", "signal",
+    "ledger", "canvas", "compass", "saddle", "timber", "violet", "walnut", "ember", "fjord",
+    "glacier", "café", "señal", "straße",
+];
+
+pub(super) const SENTENCES: &[&str] = &[
+    "Moved from",
+    "Waiting for",
+    "Approved by",
+    "See also",
+    "Replaces",
+    "Ships with",
+    "Überprüft von",
+    "Déplacé vers",
+    "転記済み",
+    "Line one\nthen",
+    "Tab\tand",
+    "50 % of",
+    "Thanks 🎉 for",
+];
