@@ -136,7 +136,7 @@ impl FaultKind {
                 tokio::time::sleep(*delay).await;
                 response
             }
-            Self::TruncatedJson => halved(response, |half| Body::from(half)).await,
+            Self::TruncatedJson => halved(response, Body::from).await,
             Self::CutOff => {
                 halved(response, |half| {
                     let parts = [

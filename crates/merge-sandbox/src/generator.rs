@@ -61,11 +61,11 @@ impl Author<'_> {
 
     /// The third party's id; a few records have none.
     pub(crate) fn remote_id(&self, record: &Record) -> Option<String> {
-        if let Some(value) = self.set_text(record, "remote_id") {
-            return value;
+        if let Some(value) = set_field(record, "remote_id") {
+            return value.as_str().map(str::to_owned);
         }
-        (!self.record_dice(record).named("remote_id").chance(4))
-            .then(|| format!("r-{}", 1000 + record.number))
+        let has_none = self.record_dice(record).named("remote_id").chance(4);
+        (!has_none).then(|| format!("r-{}", 1000 + record.number))
     }
 
     /// What a client should know the record by: its id, or for models without one `remote_id`, or else the name.
@@ -73,16 +73,10 @@ impl Author<'_> {
         if self.model.has_id {
             return self.id(record).to_string();
         }
-        self.remote_id(record).unwrap_or_else(|| {
-            self.set_text(record, "name")
-                .flatten()
-                .unwrap_or_else(|| self.lasting_name(record))
-        })
-    }
-
-    fn set_text(&self, record: &Record, field: &str) -> Option<Option<String>> {
-        let value = record.fields.as_ref()?.get(field)?;
-        Some(value.as_str().map(str::to_owned))
+        let name = set_field(record, "name").and_then(Value::as_str);
+        self.remote_id(record)
+            .or_else(|| name.map(str::to_owned))
+            .unwrap_or_else(|| self.lasting_name(record))
     }
 
     fn id_of(&self, model_index: usize, number: u32) -> Uuid {
@@ -201,6 +195,11 @@ impl Author<'_> {
         }]);
         serde_json::to_writer(out, &data).expect("a Vec takes every byte");
     }
+}
+
+/// A field set by a test.
+fn set_field<'a>(record: &'a Record, name: &str) -> Option<&'a Value> {
+    record.fields.as_ref()?.get(name)
 }
 
 /// Some whole minute of the years 2020 to 2025.

@@ -3,6 +3,7 @@
 //! The page is a plain form and works without scripts. When the script opened it, the page hands over the public token
 //! with `postMessage`, as the real dialog does.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::Router;
@@ -118,16 +119,19 @@ fn form(link_token: &str, link: &Link) -> String {
                 .iter()
                 .any(|category| integration.offers(*category))
         });
-    let choices: String = offered
-        .enumerate()
-        .map(|(index, integration)| {
-            let checked = if index == 0 { " checked" } else { "" };
-            format!(
-                "<label><input type=\"radio\" name=\"integration\" value=\"{}\"{checked}><span style=\"background:{}\"></span>{}</label>",
-                integration.slug, integration.color, escaped(integration.name),
-            )
-        })
-        .collect();
+    let mut choices = String::new();
+    for (index, integration) in offered.enumerate() {
+        let checked = if index == 0 { " checked" } else { "" };
+        write!(
+            choices,
+            "<label><input type=\"radio\" name=\"integration\" value=\"{}\"{checked}>\
+             <span style=\"background:{}\"></span>{}</label>",
+            integration.slug,
+            integration.color,
+            escaped(integration.name),
+        )
+        .expect("a String takes every character");
+    }
     format!(
         "<form method=\"post\" action=\"/link\"><input type=\"hidden\" name=\"link_token\" value=\"{}\">\
          <p>Choose the system that {} uses.</p><fieldset><legend>System</legend>{choices}</fieldset>\

@@ -1,6 +1,7 @@
 //! Link tokens and public tokens: both good for one use and for a while.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use merge_client::catalogue::Category;
 use uuid::Uuid;
@@ -10,7 +11,7 @@ use crate::dice::Dice;
 use crate::integrations::Integration;
 
 /// How long a public token can be exchanged. Merge does not say; ten minutes is our assumption.
-const PUBLIC_TOKEN_LIFE: std::time::Duration = std::time::Duration::from_secs(10 * 60);
+const PUBLIC_TOKEN_LIFE: Duration = Duration::from_mins(10);
 
 /// What a link token was asked for.
 #[derive(Debug, Clone)]

@@ -1,13 +1,14 @@
 //! Starting and stopping a sandbox.
 
 use std::io;
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::handle::Handle;
@@ -27,7 +28,7 @@ pub enum StartError {
     #[error("cannot listen on {address}")]
     Listen {
         /// The address of the options.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// What the system said.
         #[source]
         source: io::Error,
@@ -43,8 +44,7 @@ pub struct Running {
     handle: Handle,
     base_url: Url,
     stop: CancellationToken,
-    server: Option<JoinHandle<()>>,
-    driver: Option<JoinHandle<()>>,
+    tasks: TaskTracker,
 }
 
 impl Sandbox {
@@ -57,37 +57,37 @@ impl Sandbox {
         let cannot_listen = |source| StartError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
-        let base_url =
-            Url::parse(&format!("http://{address}")).expect("a socket address makes a URL");
+        let base_url = local_url(address);
 
         let stop = CancellationToken::new();
-        let world = Arc::new(World::new(options, stop.clone()).map_err(StartError::Client)?);
-        world
-            .base_url
-            .set(base_url.clone())
-            .expect("the world is new");
+        let world = Arc::new(
+            World::new(options, base_url.clone(), stop.clone()).map_err(StartError::Client)?,
+        );
         let handle = Handle(world.clone());
 
+        let tasks = TaskTracker::new();
         let service = router(&world).into_make_service_with_connect_info::<Peer>();
-        let served = axum::serve(ResettableListener(listener), service)
+        let serving = axum::serve(ResettableListener(listener), service)
             .with_graceful_shutdown(stop.clone().cancelled_owned());
-        let server = tokio::spawn(async move {
-            if let Err(error) = served.await {
+        tasks.spawn(async move {
+            if let Err(error) = serving.await {
                 tracing::error!(%error, "the sandbox's server ended");
             }
         });
-        let driver = tokio::spawn({
-            let stop = stop.clone();
-            async move { world.drive(stop).await }
-        });
+        let until = stop.clone();
+        tasks.spawn(async move { world.drive(until).await });
+        tasks.close();
         Ok(Running {
             handle,
             base_url,
             stop,
-            server: Some(server),
-            driver: Some(driver),
+            tasks,
         })
     }
+}
+
+fn local_url(address: SocketAddr) -> Url {
+    Url::parse(&format!("http://{address}")).expect("a socket address makes a URL")
 }
 
 fn router(world: &Arc<World>) -> Router {
@@ -117,17 +117,10 @@ impl Running {
     }
 
     /// Stops: requests under way are answered, deliveries under way are given up.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
         self.stop.cancel();
         self.handle.0.webhooks.finish().await;
-        for task in [self.server.take(), self.driver.take()]
-            .into_iter()
-            .flatten()
-        {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "a task of the sandbox did not end well");
-            }
-        }
+        self.tasks.wait().await;
     }
 }
 

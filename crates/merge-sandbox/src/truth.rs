@@ -1,5 +1,7 @@
 //! The truth: what somebody who has read everything should have stored.
 
+use std::fmt::Write as _;
+
 use merge_client::catalogue::{self, Model};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -40,11 +42,11 @@ fn digest_of(mut lines: Vec<String>) -> String {
     for line in &lines {
         hasher.update(line.as_bytes());
     }
-    hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let mut hex = String::with_capacity(64);
+    for byte in hasher.finalize() {
+        write!(hex, "{byte:02x}").expect("a String takes every character");
+    }
+    hex
 }
 
 impl Account {

@@ -116,7 +116,7 @@ impl Webhooks {
             "data": notice.data,
         });
         self.deliver(
-            target,
+            &target,
             notice.event,
             Some(notice.account_id),
             Bytes::from(body.to_string()),
@@ -134,7 +134,7 @@ impl Webhooks {
         let Some(target) = self.lock().target.clone() else {
             return false;
         };
-        self.deliver(target, event.to_owned(), None, body);
+        self.deliver(&target, event.to_owned(), None, body);
         true
     }
 
@@ -146,11 +146,17 @@ impl Webhooks {
         let Some((event, account_id, body)) = self.log.content(id) else {
             return false;
         };
-        self.deliver(target, event, account_id, body);
+        self.deliver(&target, event, account_id, body);
         true
     }
 
-    fn deliver(&self, target: WebhookTarget, event: String, account_id: Option<Uuid>, body: Bytes) {
+    fn deliver(
+        &self,
+        target: &WebhookTarget,
+        event: String,
+        account_id: Option<Uuid>,
+        body: Bytes,
+    ) {
         let (dice, faults) = {
             let mut settings = self.lock();
             settings.sent += 1;

@@ -8,7 +8,7 @@ mod linking;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -32,7 +32,7 @@ use crate::webhooks::Webhooks;
 pub(crate) struct World {
     pub(crate) options: Options,
     pub(crate) clock: Arc<Clock>,
-    pub(crate) base_url: OnceLock<Url>,
+    pub(crate) base_url: Url,
     pub(crate) faults: Faults,
     pub(crate) errors: ErrorBudget,
     pub(crate) webhooks: Webhooks,
@@ -47,14 +47,18 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(options: Options, stop: CancellationToken) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(
+        options: Options,
+        base_url: Url,
+        stop: CancellationToken,
+    ) -> Result<Self, reqwest::Error> {
         let clock = Arc::new(Clock::new(options.clock));
         Ok(Self {
             webhooks: Webhooks::new(&options.webhooks, clock.clone(), options.seed, stop)?,
             links: Mutex::new(Links::new(options.seed)),
             clock,
             options,
-            base_url: OnceLock::new(),
+            base_url,
             faults: Faults::default(),
             errors: ErrorBudget::default(),
             requests: AtomicU64::new(0),

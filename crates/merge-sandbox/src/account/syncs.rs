@@ -61,7 +61,7 @@ impl Account {
             self.advance_models(state, limit, rules);
             match boundary {
                 Some(boundary) if boundary <= now => {
-                    self.pass_boundary(state, boundary, now, rules)
+                    self.pass_boundary(state, boundary, now, rules);
                 }
                 _ => return,
             }
@@ -88,7 +88,7 @@ impl Account {
         } else {
             rules.schedule.sync_duration
         };
-        let changes = self.spread_changes(state, run, rules.schedule.changes_per_sync);
+        let changes = state.spread_changes(run, rules.schedule.changes_per_sync);
         let syncing: Vec<usize> = (0..state.models.len())
             .filter(|place| state.models[*place].outcome.syncs())
             .collect();
@@ -142,20 +142,6 @@ impl Account {
         interval / 100 * Micros::try_from(percent).unwrap_or(100)
     }
 
-    /// How many of `changes` fall to each model.
-    fn spread_changes(&self, state: &AccountState, run: Dice, changes: u32) -> Vec<u32> {
-        let mut counts = vec![0; state.models.len()];
-        let open: Vec<usize> = (0..counts.len())
-            .filter(|place| state.models[*place].outcome.syncs())
-            .collect();
-        if !open.is_empty() {
-            for change in 0..changes {
-                counts[*run.named("spread").at(u64::from(change)).pick(&open)] += 1;
-            }
-        }
-        counts
-    }
-
     fn pass_boundary(
         &self,
         state: &mut AccountState,
@@ -205,7 +191,7 @@ impl Account {
             return;
         };
         let dice = self.dice.named("between").at(state.syncs_started);
-        let changes = self.spread_changes(state, dice, rules.schedule.changes_between_syncs);
+        let changes = state.spread_changes(dice, rules.schedule.changes_between_syncs);
         for (model, total) in state.models.iter_mut().zip(changes) {
             if total > 0 && model.last_finished.is_some() {
                 let dice = dice.at(model.index as u64);
@@ -362,6 +348,21 @@ impl AccountState {
             .filter_map(|model| model.last_start)
             .max()
             .or(Some(self.completed_at))
+    }
+
+    /// How many of `changes` fall to each model.
+    fn spread_changes(&self, dice: Dice, changes: u32) -> Vec<u32> {
+        let mut counts = vec![0; self.models.len()];
+        let open: Vec<usize> = (0..counts.len())
+            .filter(|place| self.models[*place].outcome.syncs())
+            .collect();
+        if open.is_empty() {
+            return counts;
+        }
+        for change in 0..changes {
+            counts[*dice.named("spread").at(u64::from(change)).pick(&open)] += 1;
+        }
+        counts
     }
 
     /// When something will happen that others should hear of.

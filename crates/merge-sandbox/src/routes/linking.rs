@@ -28,16 +28,12 @@ pub(super) async fn create_link_token(
     let integration_name = request.integration.map(|integration| integration.name);
     let link_token = world.create_link_token(request);
     let wants_magic_link = body.get("should_create_magic_link_url") == Some(&Value::Bool(true));
-    let magic_link_url = world
-        .base_url
-        .get()
-        .filter(|_| wants_magic_link)
-        .map(|base| {
-            let mut url = base.clone();
-            url.set_path("/link");
-            url.query_pairs_mut().append_pair("link_token", &link_token);
-            url
-        });
+    let magic_link_url = wants_magic_link.then(|| {
+        let mut url = world.base_url.clone();
+        url.set_path("/link");
+        url.query_pairs_mut().append_pair("link_token", &link_token);
+        url
+    });
     Ok(Json(json!({
         "link_token": link_token,
         "integration_name": integration_name,

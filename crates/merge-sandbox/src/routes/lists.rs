@@ -174,13 +174,8 @@ impl<'a> ListRequest<'a> {
 
     /// The whole address of the next page, as some samples of Merge show it.
     fn address_of(&self, world: &World, uri: &http::Uri, next: &str) -> String {
-        let Some(mut address) = world
-            .base_url
-            .get()
-            .and_then(|base| base.join(uri.path()).ok())
-        else {
-            return next.to_owned();
-        };
+        let mut address = world.base_url.clone();
+        address.set_path(uri.path());
         address
             .query_pairs_mut()
             .extend_pairs(self.query.pairs().filter(|(name, _)| *name != "cursor"))

@@ -145,7 +145,7 @@ impl World {
     /// The same account, id, token and integration; only its status and the end user's texts may change.
     fn relink(&self, account: &Account, link: Link) {
         self.visit(account, |state, now| {
-            state.status = "COMPLETE".to_owned();
+            "COMPLETE".clone_into(&mut state.status);
             state.end_user_organization_name = link.end_user_organization_name;
             state.end_user_email_address = link.end_user_email_address;
             state.next_sync_start = state.next_sync_start.map(|next| next.max(now));
