@@ -82,6 +82,37 @@ pub async fn find(
     .during("read an idempotency key")
 }
 
+/// Puts another job under a key, if the one that is there is still `old_job_id`; false when it is not.
+///
+/// For answers that must not be given twice: a repeat makes a job of its own. Of two repeats at once the
+/// second waits here until the first has committed, and then finds another job.
+pub async fn replace(
+    conn: &mut PgConnection,
+    key: IdempotencyKey<'_>,
+    old_job_id: Uuid,
+    job_id: Uuid,
+) -> Result<bool, Error> {
+    let replaced = sqlx::query!(
+        r#"
+        UPDATE syncline.idempotency_keys
+        SET job_id = $5
+        WHERE owner = $1
+          AND route = $2
+          AND key = $3
+          AND job_id = $4
+        "#,
+        key.owner,
+        key.route,
+        key.key,
+        old_job_id,
+        job_id
+    )
+    .execute(conn)
+    .await
+    .during("replace the job of an idempotency key")?;
+    Ok(replaced.rows_affected() == 1)
+}
+
 /// Forgets keys older than `age`, at most `limit`; returns how many.
 pub async fn delete_old(conn: &mut PgConnection, age: Duration, limit: u32) -> Result<u64, Error> {
     let deleted = sqlx::query!(
@@ -158,6 +189,21 @@ mod tests {
                 .unwrap();
             assert_eq!(earlier, None);
         }
+    }
+
+    #[tokio::test]
+    async fn a_job_is_replaced_only_by_who_knows_it() {
+        let database = TestDatabase::new().await;
+        let mut conn = database.pool().acquire().await.unwrap();
+        let (first, second, third) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+        insert_or_get(&mut conn, KEY, b"digest", first)
+            .await
+            .unwrap();
+
+        assert!(replace(&mut conn, KEY, first, second).await.unwrap());
+        assert!(!replace(&mut conn, KEY, first, third).await.unwrap());
+
+        assert_eq!(find(&mut conn, KEY).await.unwrap().unwrap().job_id, second);
     }
 
     #[tokio::test]

@@ -1,0 +1,123 @@
+//! The HTTP API: JSON in, JSON out, problems for errors. A handler never calls Merge.
+//!
+//! It validates, writes, enqueues in one transaction, and answers 202 with the job's address, or waits
+//! for the job when asked to. See `intake` for how a request becomes a job, `answer` for what is
+//! answered, and `problem` for how an error becomes a body.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+    routing::{get, post},
+};
+
+use crate::app::App;
+
+mod account;
+mod answer;
+mod auth;
+mod extract;
+mod field;
+mod health;
+mod intake;
+mod job;
+mod key;
+mod link;
+mod observe;
+mod page;
+mod prefer;
+mod problem;
+mod records;
+mod request_id;
+mod server;
+mod webhooks;
+
+pub use key::ApiKey;
+pub(crate) use observe::describe as describe_metrics;
+pub use server::serve;
+
+/// Every route, by what its key must be allowed to do.
+pub fn router(app: App) -> Router {
+    let gate = |scope| {
+        from_fn_with_state(
+            auth::Gate {
+                app: app.clone(),
+                scope,
+            },
+            auth::admit,
+        )
+    };
+
+    let linking = Router::new()
+        .route(
+            "/api/merge/create-link-token",
+            post(link::create_link_token),
+        )
+        .route(
+            "/api/merge/exchange-public-token",
+            post(link::exchange_public_token),
+        )
+        .route(
+            "/api/merge/relink-integration",
+            post(link::relink_integration),
+        )
+        .route(
+            "/api/merge/delete-integration",
+            post(link::delete_integration),
+        )
+        .route_layer(gate(auth::Scope::Link));
+
+    let reading = Router::new()
+        .route(
+            "/api/merge/check-sync-status",
+            post(account::check_sync_status),
+        )
+        .route("/api/merge/linked-accounts", get(account::list))
+        .route("/api/merge/linked-accounts/{id}", get(account::show))
+        .route("/api/merge/records/{model_id}", get(records::list))
+        .route("/api/jobs/{id}", get(job::show))
+        .route_layer(gate(auth::Scope::Read));
+
+    // The signature is the key.
+    let webhooks = Router::new()
+        .route("/api/webhooks/merge", post(webhooks::receive))
+        .route("/webhooks/merge/sync-completed", post(webhooks::receive))
+        .route("/webhooks/merge/model-synced", post(webhooks::receive))
+        .route("/api/merge/webhook/{category}", post(webhooks::receive));
+
+    let open = Router::new()
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics));
+
+    linking
+        .merge(reading)
+        .merge(webhooks)
+        .merge(open)
+        .layer(from_fn_with_state(app.clone(), observe::isolate))
+        .layer(from_fn(observe::observe))
+        .with_state(app)
+}
+
+/// How much of a body is read, and how long that may take.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Bytes of the body of an API route.
+    body_bytes: usize,
+    /// Bytes of a webhook; its sender puts whole records in.
+    webhook_body_bytes: usize,
+    /// From the headers to the end of the body.
+    body_timeout: Duration,
+}
+
+impl Limits {
+    fn of(app: &App) -> Self {
+        let http = &app.config.http;
+        Self {
+            body_bytes: http.body_limit_bytes,
+            webhook_body_bytes: http.webhook_body_limit_bytes,
+            body_timeout: http.body_timeout,
+        }
+    }
+}

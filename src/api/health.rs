@@ -1,0 +1,47 @@
+//! For machines that look after us: alive, ready, and figures. No key, no secrets, no access log.
+
+use std::time::Duration;
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, header};
+use serde::Serialize;
+use sqlx::Connection;
+
+use super::{extract::Json, problem::Problem};
+use crate::app::App;
+
+/// How long the database may take to answer before we are not ready.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A word, as JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    status: &'static str,
+}
+
+/// The process answers: restart it only when it does not. Asks nothing of the database.
+pub(super) async fn live() -> Json<Status> {
+    Json(Status { status: "live" })
+}
+
+/// Requests can be served: the database answers, and we are not on our way out.
+pub(super) async fn ready(State(app): State<App>) -> Result<Json<Status>, Problem> {
+    if app.shutdown.is_cancelled() {
+        return Err(Problem::unavailable("shutting down"));
+    }
+    let ping = async { app.pool.acquire().await?.ping().await };
+    match tokio::time::timeout(PATIENCE, ping).await {
+        Ok(Ok(())) => Ok(Json(Status { status: "ready" })),
+        Ok(Err(error)) => Err(Problem::unavailable(error)),
+        Err(late) => Err(Problem::unavailable(late)),
+    }
+}
+
+/// All metrics in Prometheus' text format.
+pub(super) async fn metrics(State(app): State<App>) -> Response {
+    let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(header::CONTENT_TYPE, text)], app.metrics.render()).into_response()
+}

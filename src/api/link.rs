@@ -1,0 +1,275 @@
+//! Linking, relinking and deleting accounts: four routes that each enqueue one job.
+
+use std::time::Duration;
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, header};
+use jobs::{
+    create_pending::CreatePending,
+    delete_account::DeleteAccount,
+    exchange_token::{ExchangeToken, seal_public_token},
+    relink_account::RelinkAccount,
+    reply::ReplyKey,
+};
+use queue::NewJob;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::{AccountId, linked_accounts::LinkedAccount};
+
+use super::{
+    account::find_visible,
+    answer::{self, Ending},
+    auth::Principal,
+    field::{CategoryName, Email, OrganizationId, Secret, Text},
+    intake::{Accepted, Opened, Repeat, Submission},
+    prefer::Prefer,
+    problem::{Kind, Problem},
+};
+use crate::app::App;
+
+/// How long somebody who waits for a dialog is kept, unless `Prefer` says otherwise.
+const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
+
+/// Body of `create-link-token`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateLinkToken {
+    organization_id: OrganizationId,
+    category: CategoryName,
+    end_user_organization_name: Text<255>,
+    end_user_email_address: Email,
+    integration: Option<Text<100>>,
+    user_id: Option<Text<128>>,
+    display_name: Option<Text<255>>,
+}
+
+/// Begins to link an account: a pending row, and a link token for the dialog.
+pub(super) async fn create_link_token(
+    State(app): State<App>,
+    submission: Submission<CreateLinkToken>,
+) -> Result<Response, Problem> {
+    must_see(&submission.principal, &submission.body.organization_id)?;
+    let (reply, reply_key) = ReplyKey::generate();
+    let accepted = match submission.open(&app, Repeat::Afresh).await? {
+        Opened::Before(accepted) => return Ok(answer::accepted(accepted, submission.prefer)),
+        Opened::Now(intake) => {
+            let body = submission.body;
+            let organization_id = body.organization_id.into_string();
+            let job = CreatePending {
+                organization_id: organization_id.clone(),
+                category: body.category.0.as_str().to_owned(),
+                end_user_organization_name: body.end_user_organization_name.into_string(),
+                end_user_email_address: body.end_user_email_address.into_string(),
+                integration: body.integration.map(Text::into_string),
+                user_id: body.user_id.map(Text::into_string),
+                display_name: body.display_name.map(Text::into_string),
+                reply_key,
+            };
+            intake
+                .enqueue(&NewJob::new(&job)?.organization(&organization_id))
+                .await?
+        }
+    };
+    link_token(&app, accepted, submission.prefer, &reply).await
+}
+
+/// Body of the routes that name one account.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OneAccount {
+    #[serde(alias = "integration_id")]
+    pub(super) linked_account_id: AccountId,
+}
+
+/// A link token for an account that is linked already: its credentials are to be renewed.
+pub(super) async fn relink_integration(
+    State(app): State<App>,
+    submission: Submission<OneAccount>,
+) -> Result<Response, Problem> {
+    let account_id = submission.body.linked_account_id;
+    let (reply, reply_key) = ReplyKey::generate();
+    let accepted = match submission.open(&app, Repeat::Afresh).await? {
+        Opened::Before(accepted) => return Ok(answer::accepted(accepted, submission.prefer)),
+        Opened::Now(mut intake) => {
+            let account =
+                find_visible(intake.connection(), &submission.principal, account_id).await?;
+            must_be_linked(&account)?;
+            let job = RelinkAccount {
+                account_id,
+                reply_key,
+            };
+            intake
+                .enqueue(&NewJob::new(&job)?.organization(&account.organization_id))
+                .await?
+        }
+    };
+    link_token(&app, accepted, submission.prefer, &reply).await
+}
+
+/// The end of both: the token, for the request that enqueued the job and holds the key to it.
+async fn link_token(
+    app: &App,
+    accepted: Accepted,
+    prefer: Prefer,
+    reply: &ReplyKey,
+) -> Result<Response, Problem> {
+    // A job found under the key was sealed to somebody else.
+    if accepted.is_replay {
+        return Ok(answer::accepted(accepted, prefer));
+    }
+    let Ending::Completed(result) = answer::wait(app, accepted.job_id, prefer, PATIENCE).await?
+    else {
+        return Ok(answer::accepted(accepted, prefer));
+    };
+    let token = take_token(app, accepted, reply).await?;
+    let body = Handover {
+        success: true,
+        link_token: token.expose_secret(),
+        linked_account_id: result.get("linked_account_id"),
+        end_user_origin_id: result.get("end_user_origin_id"),
+        job_id: accepted.job_id,
+    };
+    let mut response = answer::completed(body, accepted, prefer);
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+#[derive(Serialize)]
+struct Handover<'a> {
+    success: bool,
+    link_token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    linked_account_id: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_user_origin_id: Option<&'a Value>,
+    job_id: queue::JobId,
+}
+
+/// Takes the sealed token out of the database, and opens it with the key that only we have.
+async fn take_token(
+    app: &App,
+    accepted: Accepted,
+    reply: &ReplyKey,
+) -> Result<SecretString, Problem> {
+    let mut connection = app.pool.acquire().await?;
+    let sealed = store::sealed_link_tokens::take(&mut connection, accepted.job_id.0).await?;
+    let sealed = sealed.ok_or_else(|| {
+        Problem::new(
+            Kind::Unavailable,
+            "The link token has expired; ask for another one.",
+        )
+        .retry_after(Duration::from_secs(1))
+    })?;
+    reply
+        .open(accepted.job_id, &sealed)
+        .map_err(Problem::internal)
+}
+
+/// Body of `exchange-public-token`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExchangePublicToken {
+    organization_id: OrganizationId,
+    public_token: Secret,
+}
+
+/// Ends linking: the dialog's public token becomes an account token, which stays with us.
+pub(super) async fn exchange_public_token(
+    State(app): State<App>,
+    submission: Submission<ExchangePublicToken>,
+) -> Result<Response, Problem> {
+    let ExchangePublicToken {
+        organization_id,
+        public_token,
+    } = &submission.body;
+    must_see(&submission.principal, organization_id)?;
+    let accepted = match submission.open(&app, Repeat::Replays).await? {
+        Opened::Before(accepted) => accepted,
+        Opened::Now(intake) => {
+            let organization_id = organization_id.as_str();
+            let public_token_sealed =
+                seal_public_token(&app.keyring, organization_id, &public_token.0)
+                    .map_err(Problem::internal)?;
+            let job = ExchangeToken {
+                organization_id: organization_id.to_owned(),
+                public_token_sealed,
+            };
+            intake
+                .enqueue(&NewJob::new(&job)?.organization(organization_id))
+                .await?
+        }
+    };
+    finish(&app, accepted, submission.prefer, PATIENCE).await
+}
+
+/// Deletes an account, at the provider first, then with all that we stored of it.
+pub(super) async fn delete_integration(
+    State(app): State<App>,
+    submission: Submission<OneAccount>,
+) -> Result<Response, Problem> {
+    let account_id = submission.body.linked_account_id;
+    let accepted = match submission.open(&app, Repeat::Replays).await? {
+        Opened::Before(accepted) => accepted,
+        Opened::Now(mut intake) => {
+            let account =
+                find_visible(intake.connection(), &submission.principal, account_id).await?;
+            let job = NewJob::new(&DeleteAccount { account_id })?;
+            intake
+                .enqueue(&job.organization(&account.organization_id))
+                .await?
+        }
+    };
+    finish(&app, accepted, submission.prefer, None).await
+}
+
+/// The job's own result, with `success` and `job_id`, or 202.
+async fn finish(
+    app: &App,
+    accepted: Accepted,
+    prefer: Prefer,
+    patience: Option<Duration>,
+) -> Result<Response, Problem> {
+    let Ending::Completed(result) = answer::wait(app, accepted.job_id, prefer, patience).await?
+    else {
+        return Ok(answer::accepted(accepted, prefer));
+    };
+    let body = Finished {
+        success: true,
+        job_id: accepted.job_id,
+        result,
+    };
+    Ok(answer::completed(body, accepted, prefer).into_response())
+}
+
+#[derive(Serialize)]
+struct Finished {
+    success: bool,
+    job_id: queue::JobId,
+    #[serde(flatten)]
+    result: Value,
+}
+
+/// Only what is linked can be linked again.
+fn must_be_linked(account: &LinkedAccount) -> Result<(), Problem> {
+    if account.status.is_readable() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Kind::Conflict,
+        "The account is not linked, or is being deleted.",
+    ))
+}
+
+/// A foreign organization does not exist for the key.
+fn must_see(principal: &Principal, organization_id: &OrganizationId) -> Result<(), Problem> {
+    if principal.may_see(organization_id.as_str()) {
+        return Ok(());
+    }
+    Err(Problem::missing("organization"))
+}

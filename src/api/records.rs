@@ -1,0 +1,106 @@
+//! The stored records of one model of an account, in the order in which we stored their changes.
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use merge_client::catalogue;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use store::{
+    AccountId,
+    model_records::{self, Position, Record, RecordFilter},
+};
+
+use super::{
+    account::find_visible,
+    auth::Principal,
+    extract::{Json, Path, Query},
+    field::{Flag, Limit},
+    page::Cursor,
+    problem::{Fault, Problem},
+};
+use crate::app::App;
+
+/// The place after a record: when it was changed, and its id.
+type Place = (DateTime<Utc>, String);
+
+/// Query of the list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListRecords {
+    linked_account_id: AccountId,
+    /// Only changes that we stored after this time.
+    changed_after: Option<DateTime<Utc>>,
+    #[serde(default)]
+    include_deleted: Flag,
+    cursor: Option<Cursor<Place>>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// A page of records.
+#[derive(Debug, Serialize)]
+pub(super) struct RecordPage {
+    model_id: &'static str,
+    records: Vec<RecordView>,
+    /// Gives the next page; null on the last one.
+    next: Option<Cursor<Place>>,
+}
+
+#[derive(Debug, Serialize)]
+struct RecordView {
+    id: String,
+    remote_id: Option<String>,
+    is_deleted: bool,
+    modified_at: Option<DateTime<Utc>>,
+    changed_at: DateTime<Utc>,
+    data: Box<RawValue>,
+}
+
+/// The stored records of a model.
+pub(super) async fn list(
+    State(app): State<App>,
+    principal: Principal,
+    Path(model_id): Path<String>,
+    Query(query): Query<ListRecords>,
+) -> Result<Json<RecordPage>, Problem> {
+    let model = catalogue::find(&model_id).ok_or_else(|| Problem::missing("model"))?;
+    let mut connection = app.pool.acquire().await?;
+    let account = find_visible(&mut connection, &principal, query.linked_account_id).await?;
+    if account.category != model.category.as_str() {
+        let detail = format!("must be an account of the category {}", model.category);
+        return Err(Problem::field(Fault::of("linked_account_id", detail)));
+    }
+    let filter = RecordFilter {
+        account_id: account.id,
+        organization_id: principal.organization_id(),
+        model_id: model.model_id,
+        changed_after: query.changed_after,
+        include_deleted: query.include_deleted.0,
+        after: query.cursor.map(|Cursor((changed_at, merge_id))| Position {
+            changed_at,
+            merge_id,
+        }),
+    };
+    let records = model_records::list(&mut connection, &filter, query.limit.0).await?;
+    let place = |last: &Record| Cursor((last.changed_at, last.merge_id.clone()));
+    let next = query.limit.last_of_full(&records).map(place);
+    let records = records.into_iter().map(RecordView::from).collect();
+    Ok(Json(RecordPage {
+        model_id: model.model_id,
+        records,
+        next,
+    }))
+}
+
+impl From<Record> for RecordView {
+    fn from(record: Record) -> Self {
+        Self {
+            id: record.merge_id,
+            remote_id: record.remote_id,
+            is_deleted: record.is_deleted,
+            modified_at: record.modified_at,
+            changed_at: record.changed_at,
+            data: record.data.0,
+        }
+    }
+}
