@@ -1,1 +1,56 @@
-//! Stub.
+#![doc = include_str!("README.md")]
+
+mod context;
+mod error;
+mod readiness;
+pub mod reply;
+
+pub mod create_pending;
+pub mod delete_account;
+pub mod enqueue_due_polls;
+pub mod exchange_token;
+pub mod fetch_model_window;
+pub mod maintain;
+pub mod poll_sync_status;
+pub mod process_deliveries;
+pub mod relink_account;
+
+pub use context::{JobContext, SyncSettings};
+pub use error::JobError;
+
+/// Every job that the workers know.
+pub fn registry() -> queue::Registry<JobContext> {
+    queue::Registry::new()
+        .register::<create_pending::CreatePending>()
+        .register::<delete_account::DeleteAccount>()
+        .register::<enqueue_due_polls::EnqueueDuePolls>()
+        .register::<exchange_token::ExchangeToken>()
+        .register::<fetch_model_window::FetchModelWindow>()
+        .register::<maintain::Maintain>()
+        .register::<poll_sync_status::PollSyncStatus>()
+        .register::<process_deliveries::ProcessDeliveries>()
+        .register::<relink_account::RelinkAccount>()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// Files of this room that hold no job.
+    const NO_JOBS: [&str; 5] = ["lib", "context", "error", "readiness", "reply"];
+
+    #[test]
+    fn each_file_holds_a_registered_job() {
+        let room = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut files: Vec<String> = std::fs::read_dir(room)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+            .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+            .filter(|name| !NO_JOBS.contains(&name.as_str()))
+            .collect();
+        files.sort();
+
+        assert_eq!(files, super::registry().kinds());
+    }
+}

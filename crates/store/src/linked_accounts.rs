@@ -15,9 +15,12 @@ mod linking;
 mod polling;
 mod token;
 
-pub use linking::{LinkOutcome, Linked, NewAccount, Pending, find_for_link, link, prepare_pending};
+pub use linking::{
+    LinkOutcome, Linked, NewAccount, Pending, find_for_link, link, linkable_categories,
+    prepare_pending,
+};
 pub use polling::{DuePoll, complete_initial_sync, record_poll, schedule_poll, take_due_polls};
-pub use token::{Access, access, find_by_token};
+pub use token::{Access, access, find_by_token, wipe_token};
 
 /// The life of a linked account, as we see it; Merge's own word is kept beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]

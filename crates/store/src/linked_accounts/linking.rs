@@ -79,6 +79,29 @@ pub async fn prepare_pending(
     .during("prepare a pending account")
 }
 
+/// The categories in which an organization has accounts that could be the one just linked: those with a pending
+/// account first, the newest first.
+pub async fn linkable_categories(
+    conn: &mut PgConnection,
+    organization_id: &str,
+) -> Result<Vec<String>, Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT category
+        FROM syncline.linked_accounts
+        WHERE organization_id = $1
+          AND status <> 'deleting'
+        GROUP BY category
+        ORDER BY bool_or(status = 'pending') DESC, max(updated_at) DESC, category
+        LIMIT 50
+        "#,
+        organization_id
+    )
+    .fetch_all(conn)
+    .await
+    .during("list the categories of an organization")
+}
+
 /// Finds the account that Merge says was linked, if it is one of this organization's.
 pub async fn find_for_link(
     conn: &mut PgConnection,

@@ -90,3 +90,23 @@ pub async fn find_by_token(
     .await
     .during("find a linked account by its token")
 }
+
+/// Forgets the token of an account that is being deleted.
+pub async fn wipe_token(conn: &mut PgConnection, id: AccountId) -> Result<(), Error> {
+    sqlx::query!(
+        r#"
+        UPDATE syncline.linked_accounts
+        SET account_token_sealed = NULL,
+            account_token_key_id = NULL,
+            account_token_hash = NULL,
+            updated_at = now()
+        WHERE id = $1
+          AND status = 'deleting'
+        "#,
+        id as AccountId
+    )
+    .execute(conn)
+    .await
+    .during("wipe an account token")?;
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! All that a job may touch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use merge_client::{AccountToken, Category, MergeClient};
+use secrecy::ExposeSecret;
+use sqlx::PgPool;
+use store::{AccountId, Keyring, linked_accounts};
+
+use crate::error::JobError;
+
+/// What every job is given.
+#[derive(Debug, Clone)]
+pub struct JobContext {
+    /// For reading. What a job writes goes through its attempt's fenced transaction.
+    pub pool: PgPool,
+    /// Merge's API.
+    pub merge: MergeClient,
+    /// The keys that secrets are sealed with.
+    pub keyring: Arc<Keyring>,
+    /// How eagerly to sync.
+    pub settings: SyncSettings,
+}
+
+/// How eagerly to sync, and how long to keep things.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncSettings {
+    /// How far a window reaches back before the watermark; default 120 s. At least 5 s, or rows are lost that
+    /// Merge stamps before a finish and shows after it.
+    pub overlap: Duration,
+    /// Records a page; default 100, which is Merge's maximum.
+    pub page_size: u16,
+    /// Between polls until the initial sync is complete; default 10 minutes.
+    pub poll_initial: Duration,
+    /// Between polls of an account that Merge syncs more often than hourly; default 10 minutes.
+    pub poll_fast: Duration,
+    /// Between polls of every other account; default 45 minutes. Never more than a day, whatever is set.
+    pub poll_slow: Duration,
+    /// Between polls of an account that Merge refuses; default 1 hour.
+    pub poll_refused: Duration,
+    /// How long a fetch goes on before it lets others of its lane have a turn; default 30 s.
+    pub turn: Duration,
+    /// Whether a first sync that Merge finished only in part is good enough to be loaded; default no.
+    pub accept_partial_first_sync: bool,
+    /// How long a sealed link token waits for the request that asked for it; default 1 minute.
+    pub link_token_lifetime: Duration,
+    /// How long ended jobs and their attempts are shown; default 14 days.
+    pub keep_history: Duration,
+    /// How long webhook deliveries are kept after they were processed; default 7 days.
+    pub keep_deliveries: Duration,
+    /// How long idempotency keys are remembered; default 24 hours.
+    pub keep_idempotency_keys: Duration,
+}
+
+impl Default for SyncSettings {
+    fn default() -> Self {
+        Self {
+            overlap: Duration::from_secs(120),
+            page_size: 100,
+            poll_initial: Duration::from_mins(10),
+            poll_fast: Duration::from_mins(10),
+            poll_slow: Duration::from_mins(45),
+            poll_refused: Duration::from_hours(1),
+            turn: Duration::from_secs(30),
+            accept_partial_first_sync: false,
+            link_token_lifetime: Duration::from_mins(1),
+            keep_history: Duration::from_hours(14 * 24),
+            keep_deliveries: Duration::from_hours(7 * 24),
+            keep_idempotency_keys: Duration::from_hours(24),
+        }
+    }
+}
+
+/// An account that can be read at Merge.
+#[derive(Debug)]
+pub(crate) struct OpenAccount {
+    /// Whose it is.
+    pub(crate) organization_id: String,
+    /// Part of every address at Merge.
+    pub(crate) category: Category,
+    /// The secret to read it with.
+    pub(crate) token: AccountToken,
+}
+
+impl JobContext {
+    /// Opens an account to read it at Merge.
+    ///
+    /// # Errors
+    /// Cancels as `account_not_found` when it is gone, not linked yet, or being deleted.
+    pub(crate) async fn open_account(&self, id: AccountId) -> Result<OpenAccount, JobError> {
+        let mut conn = self.pool.acquire().await?;
+        let access = linked_accounts::access(&mut conn, &self.keyring, id)
+            .await?
+            .filter(|access| access.status.is_readable())
+            .ok_or_else(JobError::account_not_found)?;
+        let token = access.token.ok_or_else(JobError::account_not_found)?;
+        Ok(OpenAccount {
+            organization_id: access.organization_id,
+            category: parse_category(&access.category)?,
+            token: AccountToken::new(token.expose_secret().to_owned()),
+        })
+    }
+}
+
+/// A category by its stored name.
+pub(crate) fn parse_category(name: &str) -> Result<Category, JobError> {
+    Category::parse(name)
+        .ok_or_else(|| JobError::cancel("unknown_category", format!("unknown category `{name}`")))
+}

@@ -1,0 +1,81 @@
+//! The tick that removes what has expired, and puts right what fell between two stools.
+//!
+//! Link tokens that nobody fetched, idempotency keys, processed deliveries, and what the queue itself keeps too long.
+//! If deliveries wait and no job is there to drain them, because it died of a fault since mended, one is enqueued.
+//! Everything is bounded per run, and looked for anew at the next.
+
+use queue::maintenance::Retention;
+use queue::{Attempt, Job, Lane, NewJob, Queue};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::{idempotency_keys, sealed_link_tokens, webhook_deliveries};
+
+use crate::process_deliveries::ProcessDeliveries;
+use crate::{JobContext, JobError};
+
+/// Rows removed of one table in one run.
+const BATCH: u32 = 10_000;
+
+/// The tick carries nothing: it looks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Maintain {}
+
+impl Job for Maintain {
+    type Context = JobContext;
+    type Error = JobError;
+
+    const KIND: &'static str = "maintain";
+    const QUEUE: Queue = Queue::MAINTENANCE;
+    const PRIORITY: i16 = 200;
+    const SCHEDULE: Option<&'static str> = Some("30 * * * * *");
+
+    fn lane(&self) -> Lane {
+        Lane::system()
+    }
+
+    fn unique_key(&self) -> Option<String> {
+        Some(Self::KIND.to_owned())
+    }
+
+    fn limit_key(&self) -> Option<String> {
+        Some(Self::KIND.to_owned())
+    }
+
+    async fn run(&self, context: &JobContext, attempt: &mut Attempt) -> Result<(), JobError> {
+        let settings = &context.settings;
+        let retention = Retention {
+            history: settings.keep_history,
+            workers: settings.keep_history,
+        };
+        queue::maintenance::run(&context.pool, retention).await?;
+
+        let mut tx = attempt.begin().await?;
+        let link_tokens = sealed_link_tokens::delete_expired(&mut tx).await?;
+        let keys =
+            idempotency_keys::delete_old(&mut tx, settings.keep_idempotency_keys, BATCH).await?;
+        let deliveries =
+            webhook_deliveries::delete_judged(&mut tx, settings.keep_deliveries, BATCH).await?;
+        let shards = webhook_deliveries::waiting_shards(&mut tx).await?;
+        let drains: Vec<NewJob> = shards
+            .into_iter()
+            .map(|shard| NewJob::new(&ProcessDeliveries { shard }))
+            .collect::<Result<_, _>>()?;
+        queue::enqueue_many(&mut tx, &drains).await?;
+        let result = json!({
+            "link_tokens": link_tokens,
+            "idempotency_keys": keys,
+            "deliveries": deliveries,
+        });
+        Ok(attempt.complete(tx, result).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payload_is_empty() {
+        assert_eq!(serde_json::to_value(Maintain {}).unwrap(), json!({}));
+    }
+}
