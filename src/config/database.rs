@@ -1,0 +1,74 @@
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use sqlx::postgres::PgConnectOptions;
+
+use super::{Fault, form};
+
+/// Postgres. See `config/default.toml` for each key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// `postgres://user:password@host:port/name`.
+    pub url: SecretString,
+    /// Connections of the pool, at most.
+    pub max_connections: u32,
+    /// How long the first connection is tried.
+    #[serde(deserialize_with = "form::duration")]
+    pub connect_timeout: Duration,
+    /// How long a task waits for a free connection.
+    #[serde(deserialize_with = "form::duration")]
+    pub acquire_timeout: Duration,
+    /// Longest run of one statement.
+    #[serde(deserialize_with = "form::duration")]
+    pub statement_timeout: Duration,
+    /// Longest pause inside a transaction.
+    #[serde(deserialize_with = "form::duration")]
+    pub idle_in_transaction_timeout: Duration,
+    /// Whether `serve` migrates at start.
+    pub migrate_on_start: bool,
+}
+
+impl Database {
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        const URL: &str = "database.url";
+        const EXAMPLE: &str = "postgres://user:password@host:5432/name";
+        let url = self.url.expose_secret();
+        let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
+        let set = format!("not set; set DATABASE_URL or DATABASE_URL_FILE to {EXAMPLE}");
+        Fault::unless(!url.is_empty(), URL, &set)?;
+        Fault::unless(
+            is_postgres,
+            URL,
+            &format!("no Postgres URL; write {EXAMPLE}"),
+        )?;
+        let is_whole = PgConnectOptions::from_str(url).is_ok();
+        Fault::unless(
+            is_whole,
+            URL,
+            &format!("a part of it cannot be read; write {EXAMPLE}"),
+        )?;
+        Fault::unless(
+            self.max_connections >= 2,
+            "database.max_connections",
+            "expected at least 2",
+        )?;
+        for (key, duration) in [
+            ("database.acquire_timeout", self.acquire_timeout),
+            ("database.statement_timeout", self.statement_timeout),
+            (
+                "database.idle_in_transaction_timeout",
+                self.idle_in_transaction_timeout,
+            ),
+        ] {
+            Fault::unless(
+                duration >= Duration::from_millis(100),
+                key,
+                "expected at least 100ms",
+            )?;
+        }
+        Ok(())
+    }
+}

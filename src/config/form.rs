@@ -1,0 +1,59 @@
+//! How values are written: functions for `#[serde(deserialize_with)]`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use url::Url;
+
+/// A duration with its unit, such as `30s`.
+pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text).map_err(|_| {
+        D::Error::custom(format!(
+            r#"`{text}` is no duration; write "500ms", "30s", "5m" or "24h""#
+        ))
+    })
+}
+
+/// Host address and port.
+pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        D::Error::custom(format!(
+            "`{text}` is no address; write one with its port, such as 127.0.0.1:8080"
+        ))
+    })
+}
+
+/// An absolute URL.
+pub(super) fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    // The text is left out: a URL may carry a password.
+    text.parse().map_err(|error| {
+        D::Error::custom(format!(
+            "no URL ({error}); write one such as https://api.merge.dev"
+        ))
+    })
+}
+
+/// A secret; empty for none.
+pub(super) fn optional_secret<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SecretString>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok((!text.is_empty()).then(|| text.into()))
+}
+
+/// Secrets separated by commas; empty for none.
+pub(super) fn secrets<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<SecretString>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let secrets = text
+        .split(',')
+        .map(str::trim)
+        .filter(|secret| !secret.is_empty());
+    Ok(secrets.map(SecretString::from).collect())
+}

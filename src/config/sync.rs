@@ -1,0 +1,65 @@
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Fault, form};
+
+/// An account that nobody asks about for two weeks is paused by Merge; a day leaves room.
+const LONGEST_POLL: Duration = Duration::from_hours(24);
+
+/// Windows and polls. See `config/default.toml` for each key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sync {
+    /// How far a window reaches back behind the end of the last one.
+    #[serde(deserialize_with = "form::duration")]
+    pub overlap: Duration,
+    /// Between polls, until the first sync is complete.
+    #[serde(deserialize_with = "form::duration")]
+    pub poll_initial: Duration,
+    /// Between polls of accounts that Merge syncs at least hourly.
+    #[serde(deserialize_with = "form::duration")]
+    pub poll_fast: Duration,
+    /// Between polls of the others.
+    #[serde(deserialize_with = "form::duration")]
+    pub poll_slow: Duration,
+    /// Between polls of accounts that Merge refuses.
+    #[serde(deserialize_with = "form::duration")]
+    pub poll_refused: Duration,
+    /// Whether PARTIALLY_SYNCED completes a first sync.
+    pub accept_partial_first_sync: bool,
+    /// How long processed webhooks are kept.
+    #[serde(deserialize_with = "form::duration")]
+    pub keep_deliveries: Duration,
+    /// How long an `Idempotency-Key` is remembered.
+    #[serde(deserialize_with = "form::duration")]
+    pub keep_idempotency_keys: Duration,
+}
+
+impl Sync {
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        let is_enough = self.overlap >= Duration::from_secs(5);
+        let reason = "expected at least 5s: less loses records that Merge shows late";
+        Fault::unless(is_enough, "sync.overlap", reason)?;
+        for (key, interval) in [
+            ("sync.poll_initial", self.poll_initial),
+            ("sync.poll_fast", self.poll_fast),
+            ("sync.poll_slow", self.poll_slow),
+            ("sync.poll_refused", self.poll_refused),
+        ] {
+            let is_sane = (Duration::from_secs(1)..=LONGEST_POLL).contains(&interval);
+            Fault::unless(is_sane, key, "expected 1s to 24h")?;
+        }
+        for (key, duration) in [
+            ("sync.keep_deliveries", self.keep_deliveries),
+            ("sync.keep_idempotency_keys", self.keep_idempotency_keys),
+        ] {
+            Fault::unless(
+                duration >= Duration::from_mins(1),
+                key,
+                "expected at least 1m",
+            )?;
+        }
+        Ok(())
+    }
+}
