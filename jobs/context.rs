@@ -56,7 +56,7 @@ pub struct SyncSettings {
 impl Default for SyncSettings {
     fn default() -> Self {
         Self {
-            overlap: Duration::from_secs(120),
+            overlap: Duration::from_mins(2),
             page_size: 100,
             poll_initial: Duration::from_mins(10),
             poll_fast: Duration::from_mins(10),

@@ -42,7 +42,7 @@ impl Job for PollSyncStatus {
     const KIND: &'static str = "poll_sync_status";
     const QUEUE: Queue = Queue::SYNC;
     const PRIORITY: i16 = 50;
-    const TIMEOUT: Duration = Duration::from_secs(180);
+    const TIMEOUT: Duration = Duration::from_mins(3);
 
     fn lane(&self) -> Lane {
         Lane::account(self.account_id.0)

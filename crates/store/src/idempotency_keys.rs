@@ -232,7 +232,7 @@ mod tests {
             .unwrap();
 
         assert_eq!(
-            delete_old(&mut conn, Duration::from_secs(3600), 10)
+            delete_old(&mut conn, Duration::from_hours(1), 10)
                 .await
                 .unwrap(),
             0

@@ -74,7 +74,7 @@ pub struct Keyring {
 struct Key {
     id: String,
     cipher: XChaCha20Poly1305,
-    fingerprint_key: SecretSlice<u8>,
+    fingerprinting: SecretSlice<u8>,
 }
 
 impl Keyring {
@@ -215,20 +215,16 @@ impl Key {
             .chain_update(b"syncline key id")
             .chain_update(bytes)
             .finalize();
-        let fingerprint_key = keyed_hash(bytes, b"syncline fingerprint");
+        let fingerprinting = keyed_hash(bytes, b"syncline fingerprint");
         Some(Self {
-            id: id
-                .iter()
-                .take(6)
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            id: crate::hex(&id[..6]),
             cipher,
-            fingerprint_key: fingerprint_key.to_vec().into(),
+            fingerprinting: fingerprinting.to_vec().into(),
         })
     }
 
     fn fingerprint(&self, bytes: &[u8]) -> [u8; 32] {
-        keyed_hash(self.fingerprint_key.expose_secret(), bytes)
+        keyed_hash(self.fingerprinting.expose_secret(), bytes)
     }
 }
 

@@ -18,4 +18,15 @@ pub use error::Error;
 pub use ids::{AccountId, ApiKeyId, DeliveryId, WindowId};
 pub use json::storable_json;
 pub use keyring::{Aad, Keyring, KeyringError, Sealed};
-pub use migrate::migrate;
+pub use migrate::{migrate, missing_migrations};
+
+/// Bytes as lower-case hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -132,7 +132,7 @@ pub struct Delivery {
 impl Delivery {
     /// The raw body, when it could be opened.
     pub fn bytes(&self) -> Option<&[u8]> {
-        self.body.as_ref().ok().map(|body| body.expose_secret())
+        self.body.as_ref().ok().map(ExposeSecret::expose_secret)
     }
 }
 

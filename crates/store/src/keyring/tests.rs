@@ -120,7 +120,7 @@ fn keys_rotate() {
 #[test]
 fn names_the_key_at_fault() {
     let cases = [
-        ("".to_owned(), KeyringError::NoKey),
+        (String::new(), KeyringError::NoKey),
         (" , ".to_owned(), KeyringError::NoKey),
         ("c2hvcnQ=".to_owned(), KeyringError::BadKey { position: 1 }),
         (

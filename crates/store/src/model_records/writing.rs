@@ -123,10 +123,7 @@ pub(crate) fn storable_key(merge_id: &str) -> Cow<'_, str> {
     if clean.len() <= LONGEST_KEY {
         return Cow::Owned(clean);
     }
-    let hash: String = Sha256::digest(merge_id)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash = crate::hex(&Sha256::digest(merge_id));
     let end = clean.floor_char_boundary(LONGEST_KEY - 1 - hash.len());
     Cow::Owned(format!("{}#{hash}", &clean[..end]))
 }
