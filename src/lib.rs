@@ -1,1 +1,10 @@
-//! Stub.
+//! The service behind the binary; a library so that `tests/it` can build it in process.
+
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod database;
+pub mod scheduler;
+pub mod telemetry;
+pub mod worker;

@@ -1,0 +1,166 @@
+//! `syncline serve`: the roles of the service in one process, from start to graceful stop.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Unavailable, stop};
+use crate::app::App;
+use crate::config::{Config, Sources};
+use crate::{api, database, scheduler, telemetry, worker};
+
+/// How often the recorder of metrics tidies up, so that it does not grow when nobody asks for it.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// What this process does; by default everything.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "ROLES", default_values = Role::ALL)]
+    role: Vec<Role>,
+    /// Address and port of the API; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+}
+
+/// One of the things a process can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Answer the product and receive webhooks.
+    Api,
+    /// Run jobs.
+    Worker,
+    /// Enqueue what is due by the clock.
+    Scheduler,
+}
+
+impl Role {
+    const ALL: [&'static str; 3] = ["api", "worker", "scheduler"];
+}
+
+impl Args {
+    /// The settings, with those that flags give.
+    pub(super) fn settings(&self, mut sources: Sources) -> Sources {
+        if let Some(listen) = &self.listen {
+            sources.flags.push(("http.listen", "--listen", listen.clone()));
+        }
+        sources
+    }
+}
+
+/// Runs the service until a signal stops it.
+pub(super) async fn run(args: &Args, config: Config) -> anyhow::Result<()> {
+    let stop = stop::on_signal()?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let starting = Service::start(config, &args.role, stop.clone());
+    match stop.run_until_cancelled(starting).await {
+        Some(service) => service?.run().await,
+        None => Ok(()),
+    }
+}
+
+/// The running roles of one process.
+pub(crate) struct Service {
+    /// What the roles share.
+    pub(crate) app: App,
+    /// Where the API listens, if this process has one.
+    pub(crate) address: Option<SocketAddr>,
+    roles: JoinSet<(&'static str, anyhow::Result<()>)>,
+}
+
+impl Service {
+    /// Connects, migrates or checks the database, and starts the roles.
+    ///
+    /// `stop` ends them gracefully.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the database or the address cannot be had.
+    pub(crate) async fn start(
+        config: Config,
+        roles: &[Role],
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let listen = config.http.listen;
+        let listener = if roles.contains(&Role::Api) { Some(bind(listen).await?) } else { None };
+        let address = match &listener {
+            Some(listener) => Some(listener.local_addr().context("cannot tell our address")?),
+            None => None,
+        };
+
+        if config.database.migrate_on_start {
+            database::migrate(&config.database).await?;
+        }
+        let pool = database::connect(&config.database).await?;
+        if !config.database.migrate_on_start {
+            database::check_shape(&pool).await?;
+        }
+        let mut app = App::new(config, pool, telemetry::recorder())?;
+        app.shutdown = stop;
+        let mut service = Self { app, address, roles: JoinSet::new() };
+        service.spawn_roles(listener, roles);
+        tracing::info!(address = address.map(tracing::field::display), ?roles, "serving");
+        Ok(service)
+    }
+
+    fn spawn_roles(&mut self, listener: Option<TcpListener>, roles: &[Role]) {
+        let app = self.app.clone();
+        if let Some(listener) = listener {
+            let serving = api::serve(listener, api::router(app.clone()), app.shutdown.clone());
+            self.roles.spawn(async { ("api", serving.await.map_err(Into::into)) });
+        }
+        if roles.contains(&Role::Worker) {
+            let working = worker::run(app.clone(), app.shutdown.clone());
+            self.roles.spawn(async { ("worker", working.await) });
+        }
+        if roles.contains(&Role::Scheduler) {
+            let scheduling = scheduler::run(app.clone(), app.shutdown.clone());
+            self.roles.spawn(async {
+                scheduling.await;
+                ("scheduler", Ok(()))
+            });
+        }
+        self.roles.spawn(async move {
+            let pause = || app.shutdown.run_until_cancelled(tokio::time::sleep(UPKEEP_INTERVAL));
+            while pause().await.is_some() {
+                app.metrics.run_upkeep();
+            }
+            ("upkeep", Ok(()))
+        });
+    }
+
+    /// Waits for the stop and for the graceful end of every role.
+    ///
+    /// # Errors
+    /// The first role's that ended before it was told to; the others are stopped then.
+    pub(crate) async fn run(mut self) -> anyhow::Result<()> {
+        let mut outcome = Ok(());
+        while let Some(ended) = self.roles.join_next().await {
+            let was_told = self.app.shutdown.is_cancelled();
+            let failure = match ended {
+                Ok((_, Ok(()))) if was_told => continue,
+                Ok((role, Ok(()))) => anyhow::anyhow!("the {role} ended by itself"),
+                Ok((role, Err(error))) => error.context(format!("the {role} failed")),
+                Err(panic) => anyhow::Error::new(panic).context("a role panicked"),
+            };
+            self.app.shutdown.cancel();
+            if outcome.is_ok() {
+                outcome = Err(failure);
+            }
+        }
+        self.app.pool.close().await;
+        tracing::info!("stopped");
+        outcome
+    }
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        anyhow::Error::new(error).context(Unavailable(format!("cannot listen on {address}")))
+    })
+}

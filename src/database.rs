@@ -1,0 +1,125 @@
+//! The connection to Postgres: opened with patience, and brought to the shape this program needs.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use backon::{ExponentialBuilder, Retryable as _};
+use secrecy::ExposeSecret as _;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool};
+
+use crate::cli::Unavailable;
+use crate::config::Database;
+
+/// Longest time for one attempt at connecting.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Opens the pool, after a first connection that is tried until `connect_timeout`.
+///
+/// # Errors
+/// [`Unavailable`], naming the server, when it stays unreachable or refuses us.
+pub async fn connect(settings: &Database) -> anyhow::Result<PgPool> {
+    let options = options(settings)?;
+    reach(&options, settings.connect_timeout).await?;
+    let timeouts = [
+        ("statement_timeout", settings.statement_timeout),
+        ("idle_in_transaction_session_timeout", settings.idle_in_transaction_timeout),
+    ];
+    let timeouts = timeouts.map(|(name, duration)| (name, duration.as_millis().to_string()));
+    Ok(PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .acquire_timeout(settings.acquire_timeout)
+        .connect_lazy_with(options.options(timeouts)))
+}
+
+/// Applies the migrations that are missing. Safe while other processes do the same.
+///
+/// # Errors
+/// [`Unavailable`] as for [`connect`]; the store's own when the database is newer, or a migration fails.
+pub async fn migrate(settings: &Database) -> anyhow::Result<()> {
+    let options = options(settings)?;
+    reach(&options, settings.connect_timeout).await?;
+    // A connection of its own, without time limits: building an index takes what it takes.
+    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
+    let migrated = store::migrate(&pool).await;
+    pool.close().await;
+    migrated.context("cannot bring the database to this program's shape")
+}
+
+/// Checks that the database has this program's shape, and changes nothing.
+///
+/// # Errors
+/// [`Unavailable`] when migrations are missing; the store's own when the database is newer.
+pub async fn check_shape(pool: &PgPool) -> anyhow::Result<()> {
+    let missing = store::missing_migrations(pool).await.context("cannot check the database")?;
+    anyhow::ensure!(
+        missing == 0,
+        Unavailable(format!(
+            "the database lacks {missing} migrations; run `syncline migrate`, or set database.migrate_on_start"
+        ))
+    );
+    Ok(())
+}
+
+fn options(settings: &Database) -> anyhow::Result<PgConnectOptions> {
+    let options = PgConnectOptions::from_str(settings.url.expose_secret())
+        .context("the database's URL cannot be read")?;
+    // A dead peer must be noticed by the server, too: it would hold locks for hours.
+    Ok(options.application_name("syncline").options([
+        ("tcp_keepalives_idle", "30"),
+        ("tcp_keepalives_interval", "10"),
+        ("tcp_keepalives_count", "3"),
+    ]))
+}
+
+/// Tries to connect until it works or there is no hope: with pauses while the server is starting or away.
+async fn reach(options: &PgConnectOptions, patience: Duration) -> anyhow::Result<()> {
+    let attempt = async || {
+        let connecting = PgConnection::connect_with(options);
+        let connected = tokio::time::timeout(ATTEMPT_TIMEOUT, connecting).await;
+        let connection = connected.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        connection.close().await
+    };
+    let pauses = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(200))
+        .with_max_delay(Duration::from_secs(3))
+        .with_total_delay(Some(patience))
+        .without_max_times()
+        .with_jitter();
+    attempt
+        .retry(pauses)
+        .when(may_pass)
+        .notify(|error, pause| tracing::warn!(%error, ?pause, "waiting for the database"))
+        .await
+        .map_err(|error| {
+            let message = format!("cannot connect to the database at {}", address(options));
+            match error {
+                sqlx::Error::PoolTimedOut => {
+                    anyhow::anyhow!("no answer in {}s", ATTEMPT_TIMEOUT.as_secs())
+                }
+                error => error.into(),
+            }
+            .context(Unavailable(message))
+        })
+}
+
+/// Whether waiting may help: nobody answers, or the server is starting, stopping or full.
+fn may_pass(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| code.starts_with("57P") || code == "53300")
+        }
+        _ => false,
+    }
+}
+
+/// Host, port and name of the database: all of its URL that may be shown.
+fn address(options: &PgConnectOptions) -> String {
+    let name = options.get_database().unwrap_or_else(|| options.get_username());
+    match options.get_socket() {
+        Some(socket) => format!("{}/{name}", socket.display()),
+        None => format!("{}:{}/{name}", options.get_host(), options.get_port()),
+    }
+}

@@ -1,0 +1,7 @@
+//! Logs and metrics of the process: set up once, used through `tracing` and `metrics` everywhere.
+
+mod logs;
+mod metrics;
+
+pub use self::logs::init as init_logs;
+pub use self::metrics::recorder;
