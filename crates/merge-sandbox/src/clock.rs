@@ -124,18 +124,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_manual_clock_wakes_sleepers_when_moved() {
-        let clock = std::sync::Arc::new(Clock::new(ClockMode::Manual(DateTime::UNIX_EPOCH)));
-        let sleeper = tokio::spawn({
-            let clock = clock.clone();
-            async move { clock.sleep_until(5_000_000).await }
+        let clock = Clock::new(ClockMode::Manual(DateTime::UNIX_EPOCH));
+
+        tokio::join!(clock.sleep_until(5_000_000), async {
+            for _ in 0..5 {
+                clock.advance(Duration::from_secs(1));
+                tokio::task::yield_now().await;
+            }
         });
 
-        for _ in 0..5 {
-            clock.advance(Duration::from_secs(1));
-            tokio::task::yield_now().await;
-        }
-
-        sleeper.await.unwrap();
         assert_eq!(clock.now(), 5_000_000);
     }
 }

@@ -1,12 +1,13 @@
 //! Faults on request: what the next requests to some path are answered with instead of the truth.
 
+use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
@@ -139,11 +140,12 @@ impl FaultKind {
             Self::TruncatedJson => halved(response, Body::from).await,
             Self::CutOff => {
                 halved(response, |half| {
-                    let parts = [
-                        Ok(half),
-                        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
-                    ];
-                    Body::from_stream(stream::iter(parts))
+                    // The pause lets the first half leave before the connection breaks.
+                    let broken = async {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                        Err(io::Error::from(io::ErrorKind::ConnectionReset))
+                    };
+                    Body::from_stream(stream::iter([Ok(half)]).chain(stream::once(broken)))
                 })
                 .await
             }

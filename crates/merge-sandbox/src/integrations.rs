@@ -114,9 +114,9 @@ mod tests {
     #[test]
     fn every_category_of_the_catalogue_has_integrations() {
         for category in Category::ALL {
-            let has_models = !merge_client::catalogue::models(*category).is_empty();
+            let has_models = !merge_client::catalogue::models(category).is_empty();
             assert!(
-                !has_models || Integration::of(*category).count() >= 2,
+                !has_models || Integration::of(category).count() >= 2,
                 "{category}"
             );
         }

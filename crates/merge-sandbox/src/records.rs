@@ -142,10 +142,10 @@ mod tests {
         }
 
         #[test]
-        fn a_walk_by_positions_meets_every_record_once(count in 0..200_usize, page in 1..40_usize) {
+        fn a_walk_by_positions_meets_every_record_once(count in 0..200_u32, page in 1..40_usize) {
             let mut records = RecordSet::default();
             for number in 0..count {
-                records.create(number as i64 / 3);
+                records.create(i64::from(number) / 3);
             }
 
             let mut seen = Vec::new();
@@ -157,7 +157,7 @@ mod tests {
                 seen.extend(found.iter().map(|record| record.number));
             }
 
-            prop_assert_eq!(seen, (0..count as u32).collect::<Vec<_>>());
+            prop_assert_eq!(seen, (0..count).collect::<Vec<_>>());
         }
     }
 
