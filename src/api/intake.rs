@@ -78,7 +78,7 @@ pub(super) enum Opened {
     /// The job was asked for before.
     Before(Accepted),
     /// Go on.
-    Now(Intake),
+    Now(Box<Intake>),
 }
 
 /// An open transaction on its way to a job.
@@ -161,12 +161,12 @@ impl<T> Submission<T> {
             replaces = Some(accepted.job_id);
         }
         let claim = self.claim.clone();
-        Ok(Opened::Now(Intake {
+        Ok(Opened::Now(Box::new(Intake {
             app: app.clone(),
             transaction,
             claim,
             replaces,
-        }))
+        })))
     }
 }
 

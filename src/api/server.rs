@@ -43,8 +43,9 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     let tasks = TaskTracker::new();
     loop {
-        let permit = connections.clone().acquire_owned().await;
-        let permit = permit.expect("the semaphore is never closed");
+        let Ok(permit) = connections.clone().acquire_owned().await else {
+            break;
+        };
         let stream = tokio::select! {
             () = shutdown.cancelled() => break,
             accepted = listener.accept() => match accepted {

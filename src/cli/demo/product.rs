@@ -1,0 +1,182 @@
+//! The product's backend, as one that uses us would be: it speaks to the public HTTP API and nothing else.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use merge_client::catalogue::Category;
+use reqwest::{Client, Response};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use url::Url;
+
+/// A caller of the API.
+#[derive(Debug, Clone)]
+pub(super) struct Product {
+    http: Client,
+    api: Url,
+    key: SecretString,
+}
+
+/// A customer who wants something linked.
+#[derive(Debug, Clone)]
+pub(super) struct Customer {
+    /// The product's id of it.
+    pub(super) organization_id: String,
+    /// Its name.
+    pub(super) name: &'static str,
+    /// What it links.
+    pub(super) category: Category,
+}
+
+/// Customers have names.
+const NAMES: [&str; 10] = [
+    "Harbor & Fjord",
+    "Copper Lantern",
+    "Northwind Bakery",
+    "Blue Heron Labs",
+    "Juniper Freight",
+    "Sable & Finch",
+    "Tidewater Legal",
+    "Maple Robotics",
+    "Ostrich Insurance",
+    "Lumen Dental",
+];
+
+/// The order in which categories are shown: those that most products begin with come first.
+const CATEGORIES: [Category; 10] = [
+    Category::HRIS,
+    Category::ATS,
+    Category::CRM,
+    Category::ACCOUNTING,
+    Category::TICKETING,
+    Category::FILESTORAGE,
+    Category::KNOWLEDGEBASE,
+    Category::CHAT,
+    Category::CALENDAR,
+    Category::EMAIL,
+];
+
+impl Customer {
+    /// The customer of that number, from 0.
+    pub(super) fn numbered(number: usize) -> Self {
+        Self {
+            organization_id: format!("org-{:03}", number + 1),
+            name: NAMES[number % NAMES.len()],
+            category: CATEGORIES[number % CATEGORIES.len()],
+        }
+    }
+}
+
+/// What `create-link-token` answers.
+#[derive(Debug, Deserialize)]
+pub(super) struct Link {
+    pub(super) link_token: String,
+    pub(super) linked_account_id: String,
+}
+
+/// What `linked-accounts/{id}` answers, as far as the demo looks at it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Account {
+    pub(super) status: String,
+    pub(super) integration_name: Option<String>,
+    pub(super) initial_sync_completed_at: Option<String>,
+    pub(super) models: Vec<Model>,
+}
+
+/// One model of it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Model {
+    pub(super) fetched_through: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) records: u64,
+}
+
+impl Model {
+    /// Whether nothing of its first sync is left to be stored.
+    pub(super) fn is_done(&self) -> bool {
+        let is_off = matches!(self.status.as_deref(), Some("DISABLED" | "PAUSED"));
+        self.fetched_through.is_some() || is_off
+    }
+}
+
+impl Account {
+    /// Models whose first sync is stored.
+    pub(super) fn models_done(&self) -> usize {
+        self.models.iter().filter(|model| model.is_done()).count()
+    }
+
+    /// Records stored.
+    pub(super) fn records(&self) -> u64 {
+        self.models.iter().map(|model| model.records).sum()
+    }
+}
+
+impl Product {
+    /// A caller of the API at that address, with that key.
+    pub(super) fn new(api: Url, key: SecretString) -> Result<Self> {
+        let http = Client::builder().timeout(Duration::from_secs(40)).build()?;
+        Ok(Self { http, api, key })
+    }
+
+    /// Begins to link a customer's account.
+    pub(super) async fn create_link_token(&self, customer: &Customer) -> Result<Link> {
+        let body = json!({
+            "organization_id": customer.organization_id,
+            "category": customer.category.as_str(),
+            "end_user_organization_name": customer.name,
+            "end_user_email_address": "it-admin@customer.example",
+        });
+        self.post("api/merge/create-link-token", &body).await
+    }
+
+    /// Ends linking, with what the dialog gave.
+    pub(super) async fn exchange_public_token(
+        &self,
+        customer: &Customer,
+        token: &str,
+    ) -> Result<()> {
+        let body = json!({"organization_id": customer.organization_id, "public_token": token});
+        self.post::<Value>("api/merge/exchange-public-token", &body)
+            .await
+            .map(drop)
+    }
+
+    /// How an account stands.
+    pub(super) async fn account(&self, id: &str) -> Result<Account> {
+        let url = self.api.join(&format!("api/merge/linked-accounts/{id}"))?;
+        let request = self.http.get(url).bearer_auth(self.key.expose_secret());
+        read(request.send().await?).await
+    }
+
+    /// The service's figures, as Prometheus would read them.
+    pub(super) async fn metrics(&self) -> Result<String> {
+        let answer = self.http.get(self.api.join("metrics")?).send().await?;
+        Ok(answer.error_for_status()?.text().await?)
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T> {
+        let request = self
+            .http
+            .post(self.api.join(path)?)
+            .bearer_auth(self.key.expose_secret());
+        // Not the default of ten seconds: a machine that is just starting may be slow.
+        let request = request.header("prefer", "wait=25").json(body);
+        let answer = request
+            .send()
+            .await
+            .with_context(|| format!("cannot reach {path}"))?;
+        read(answer)
+            .await
+            .with_context(|| format!("{path} did not succeed"))
+    }
+}
+
+async fn read<T: DeserializeOwned>(answer: Response) -> Result<T> {
+    let status = answer.status();
+    let body = answer.bytes().await?;
+    if status != reqwest::StatusCode::OK {
+        bail!("{status}: {}", String::from_utf8_lossy(&body));
+    }
+    serde_json::from_slice(&body).context("the answer is not what the API promises")
+}

@@ -1,0 +1,145 @@
+//! The whole machine under `kill -9`: a durable Postgres, the sandbox, and `syncline serve` as a process
+//! of its own, killed again and again while twenty accounts with twenty thousand records are linked and
+//! stored. In the end what is stored equals what is true, and no webhook that was answered 200 is missing.
+
+mod linking;
+mod service;
+
+use std::{collections::HashSet, time::Duration};
+
+use merge_sandbox::{AccountPlan, Handle, Options, Sandbox, WebhookOptions, WebhookTarget};
+use sha2::{Digest, Sha256};
+use sqlx::PgPool;
+use store::linked_accounts::{self, AccountFilter};
+use syncline::cli::demo::truth::{compare, has_caught_up, settle};
+use test_support::TestServer;
+use tokio::time::{Instant, sleep, timeout};
+
+use self::{linking::link_accounts, service::Service};
+
+const ACCOUNTS: usize = 20;
+const RECORDS: u64 = 20_000;
+/// The service is killed when so many records are stored.
+const KILLS_AT: [u64; 6] = [0, 1, 4_000, 9_000, 14_000, 19_000];
+/// How long anything may take before the test gives up; the whole takes about a minute and a half.
+const PATIENCE: Duration = Duration::from_secs(420);
+/// Between two looks at a condition.
+const LOOK: Duration = Duration::from_millis(50);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_again_and_again_it_still_stores_the_truth() {
+    let server = TestServer::durable().await;
+    let pool = PgPool::connect(server.url()).await.unwrap();
+    let mut service = Service::new(server.url());
+    let options = Options {
+        requests_per_minute: None,
+        has_error_budget: false,
+        plan: AccountPlan {
+            records_per_account: u32::try_from(RECORDS).unwrap() / u32::try_from(ACCOUNTS).unwrap(),
+            ..AccountPlan::default()
+        },
+        api_key: service.merge_api_key.clone(),
+        webhooks: WebhookOptions {
+            target: Some(WebhookTarget {
+                url: service.url("/api/webhooks/merge"),
+                key: service.webhook_secret.clone(),
+            }),
+            ..WebhookOptions::default()
+        },
+        ..Options::default()
+    };
+    let sandbox = Sandbox::start(options).await.unwrap();
+    service.start(&sandbox.base_url().to_string()).await;
+
+    let linking = tokio::spawn(link_accounts(
+        service.caller(),
+        sandbox.handle().clone(),
+        ACCOUNTS,
+    ));
+    for threshold in KILLS_AT {
+        until(&format!("{threshold} records are stored"), || async {
+            stored_records(&pool).await >= threshold
+        })
+        .await;
+        service.kill_and_start_again().await;
+    }
+    timeout(PATIENCE, linking)
+        .await
+        .expect("linking ends")
+        .unwrap();
+
+    stand_still(&pool, sandbox.handle()).await;
+    let comparison = compare(&pool, sandbox.handle()).await.unwrap();
+    assert!(comparison.is_equal(), "{comparison:#?}\n{}", service.log());
+    assert_eq!(comparison.accounts, ACCOUNTS);
+    assert!(comparison.records >= RECORDS, "{comparison:?}");
+    assert_webhooks_kept(&pool, sandbox.handle()).await;
+    assert_eq!(service.terminate().await, Some(0), "{}", service.log());
+}
+
+/// Stops changes at the sandbox, lets every account sync once more, and waits until that is stored, too.
+async fn stand_still(pool: &PgPool, sandbox: &Handle) {
+    timeout(PATIENCE, settle(sandbox))
+        .await
+        .expect("the sandbox comes to rest");
+    until("what is stored is true", || async {
+        has_caught_up(pool, sandbox).await.unwrap()
+            && compare(pool, sandbox).await.unwrap().is_equal()
+    })
+    .await;
+}
+
+/// Every body that the service answered with 200 is in the inbox.
+async fn assert_webhooks_kept(pool: &PgPool, sandbox: &Handle) {
+    let kept = sqlx::query_scalar!("SELECT body_hash FROM syncline.webhook_deliveries");
+    let kept: HashSet<Vec<u8>> = kept.fetch_all(pool).await.unwrap().into_iter().collect();
+    let deliveries = sandbox.deliveries(0, usize::MAX);
+    let is_acknowledged = |attempts: &[merge_sandbox::AttemptView]| {
+        attempts.iter().any(|attempt| attempt.status == Some(200))
+    };
+    let acknowledged: Vec<_> = deliveries
+        .iter()
+        .filter(|delivery| is_acknowledged(&delivery.attempts))
+        .collect();
+    assert!(
+        acknowledged.len() > ACCOUNTS,
+        "{} webhooks were acknowledged",
+        acknowledged.len()
+    );
+    for delivery in acknowledged {
+        let hash = Sha256::digest(&delivery.body).to_vec();
+        assert!(
+            kept.contains(&hash),
+            "{} at {} is lost",
+            delivery.event,
+            delivery.created_at
+        );
+    }
+}
+
+async fn stored_records(pool: &PgPool) -> u64 {
+    let mut connection = pool.acquire().await.unwrap();
+    let accounts = linked_accounts::list(&mut connection, &AccountFilter::default(), 1_000)
+        .await
+        .unwrap();
+    let mut sum = 0;
+    for account in accounts {
+        let models = store::model_syncs::list(&mut connection, account.id)
+            .await
+            .unwrap();
+        sum += models
+            .iter()
+            .map(|model| model.records.unsigned_abs())
+            .sum::<u64>();
+    }
+    sum
+}
+
+/// Looks again and again until the condition holds.
+async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let started = Instant::now();
+    while !holds().await {
+        assert!(started.elapsed() < PATIENCE, "waited in vain until {what}");
+        sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,8 @@
+//! The HTTP API, route by route.
+
+mod bad_input;
+mod idempotency;
+mod keys;
+mod linking;
+mod reading;
+mod webhooks;

@@ -1,0 +1,152 @@
+//! Who may do what: keys, scopes, and organizations that do not see each other.
+
+use chrono::{Duration, Utc};
+use http::Method;
+use serde_json::json;
+
+use crate::support::{Call, NewKey, TestApp};
+
+const ROUTES: [(Method, &str); 9] = [
+    (Method::POST, "/api/merge/create-link-token"),
+    (Method::POST, "/api/merge/exchange-public-token"),
+    (Method::POST, "/api/merge/relink-integration"),
+    (Method::POST, "/api/merge/delete-integration"),
+    (Method::POST, "/api/merge/check-sync-status"),
+    (Method::GET, "/api/merge/linked-accounts?organization_id=a"),
+    (
+        Method::GET,
+        "/api/merge/linked-accounts/00000000-0000-7000-8000-000000000000",
+    ),
+    (Method::GET, "/api/merge/records/hris.Employee"),
+    (
+        Method::GET,
+        "/api/jobs/00000000-0000-7000-8000-000000000000",
+    ),
+];
+
+#[tokio::test]
+async fn every_route_needs_a_valid_key() {
+    let app = TestApp::new().await;
+    let never_made = syncline::api::ApiKey::generate();
+    let bearer = |key: &str| format!("Bearer {key}");
+    let now = Utc::now();
+    let expired = app.key(NewKey {
+        expires_at: Some(now - Duration::hours(1)),
+        ..NewKey::default()
+    });
+    let expired = expired.await;
+    let revoked = app
+        .key(NewKey {
+            is_revoked: true,
+            ..NewKey::default()
+        })
+        .await;
+    for (method, path) in ROUTES {
+        for authorization in [
+            None,
+            Some("Bearer".to_owned()),
+            Some("Basic dXNlcjpwYXNz".to_owned()),
+            Some(bearer("wrong")),
+            Some(bearer(never_made.expose())),
+            Some(bearer(&expired)),
+            Some(bearer(&revoked)),
+        ] {
+            let call = Call::new(method.clone(), path).without("authorization");
+            let call = match &authorization {
+                Some(value) => call.header("authorization", value),
+                None => call,
+            };
+            let answer = app.call(call).await;
+            answer.expect(401);
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{path}");
+        }
+    }
+    app.assert_nothing_enqueued().await;
+}
+
+#[tokio::test]
+async fn a_key_does_only_what_its_scopes_say() {
+    let app = TestApp::new().await;
+    let reads = app
+        .key(NewKey {
+            scopes: &["read"],
+            ..NewKey::default()
+        })
+        .await;
+    let links = app
+        .key(NewKey {
+            scopes: &["link"],
+            ..NewKey::default()
+        })
+        .await;
+    let admin = app
+        .key(NewKey {
+            scopes: &["admin"],
+            ..NewKey::default()
+        })
+        .await;
+
+    for (method, path) in ROUTES {
+        let is_linking = method == Method::POST && !path.ends_with("check-sync-status");
+        for (key, is_allowed) in [(&reads, !is_linking), (&links, is_linking), (&admin, true)] {
+            let call = Call::new(method.clone(), path).text("{}").key(key);
+            let status = app.call(call).await.status.as_u16();
+            assert_eq!(status != 403, is_allowed, "{path}: {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_one_organization_sees_nothing_of_another() {
+    let app = TestApp::new().await;
+    let theirs = app.linked_account("theirs", "hris").await;
+    let own = app.linked_account("own", "hris").await;
+    let job = app.post(
+        "/api/merge/delete-integration",
+        &json!({"linked_account_id": theirs}),
+    );
+    let job_id = job.await.text("job_id");
+    let before = app.count_jobs().await;
+    let key = app
+        .key(NewKey {
+            organization_id: Some("own"),
+            ..NewKey::default()
+        })
+        .await;
+
+    let id = json!({"linked_account_id": theirs});
+    let create = json!({
+        "organization_id": "theirs", "category": "ats",
+        "end_user_organization_name": "T", "end_user_email_address": "t@t.example",
+    });
+    let exchange = json!({"organization_id": "theirs", "public_token": "p"});
+    for call in [
+        Call::post("/api/merge/create-link-token").json(&create),
+        Call::post("/api/merge/exchange-public-token").json(&exchange),
+        Call::post("/api/merge/relink-integration").json(&id),
+        Call::post("/api/merge/delete-integration").json(&id),
+        Call::post("/api/merge/check-sync-status").json(&id),
+        Call::new(
+            Method::GET,
+            "/api/merge/linked-accounts?organization_id=theirs",
+        ),
+        Call::new(Method::GET, &format!("/api/merge/linked-accounts/{theirs}")),
+        Call::new(
+            Method::GET,
+            &format!("/api/merge/records/hris.Employee?linked_account_id={theirs}"),
+        ),
+        Call::new(Method::GET, &format!("/api/jobs/{job_id}")),
+    ] {
+        app.call(call.key(&key)).await.expect(404);
+    }
+    assert_eq!(app.count_jobs().await, before);
+
+    let list = Call::new(
+        Method::GET,
+        "/api/merge/linked-accounts?organization_id=own",
+    )
+    .key(&key);
+    let list = app.call(list).await.expect(200);
+    assert_eq!(list["linked_accounts"].as_array().unwrap().len(), 1);
+    assert_eq!(list["linked_accounts"][0]["id"], own.to_string());
+}

@@ -1,0 +1,13 @@
+//! What the tests of the whole service share.
+
+mod answer;
+mod app;
+mod call;
+mod examples;
+mod inspect;
+mod logs;
+
+pub(crate) use app::{NewKey, TestApp, WEBHOOK_SECRET};
+pub(crate) use call::Call;
+pub(crate) use examples::webhook_examples;
+pub(crate) use logs::Logs;

@@ -1,0 +1,242 @@
+//! The service in process: its own database, its own sandbox, its router, and workers only when asked.
+
+use std::{
+    future::Future,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use jobs::JobContext;
+use merge_sandbox::{AccountPlan, CompleteLink, Running, Sandbox};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use queue::Registry;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use store::AccountId;
+use syncline::{
+    api,
+    app::App,
+    config::{Config, Environment, Need, Sources},
+};
+use test_support::TestDatabase;
+use tower::ServiceExt;
+
+use super::{Call, answer::Answer};
+
+/// The bootstrap key.
+pub(crate) const API_KEY: &str = "bootstrap-key-of-the-tests";
+/// What webhooks are signed with.
+pub(crate) const WEBHOOK_SECRET: &str = "webhook-secret-of-the-tests";
+/// Records of an account's first sync.
+const RECORDS: u32 = 60;
+const SANDBOX_KEY: &str = "sandbox-key-of-the-tests";
+
+/// One for the process, as in production.
+static METRICS: LazyLock<PrometheusHandle> =
+    LazyLock::new(|| PrometheusBuilder::new().install_recorder().unwrap());
+
+/// A service of one test's own.
+pub(crate) struct TestApp {
+    app: App,
+    sandbox: Running,
+    registry: Arc<Registry<JobContext>>,
+    context: Arc<JobContext>,
+    // Last: everything else is gone when the database is dropped.
+    database: TestDatabase,
+}
+
+/// An API key to be made; by default it may do all, for every organization, for ever.
+pub(crate) struct NewKey<'a> {
+    pub(crate) scopes: &'a [&'a str],
+    pub(crate) organization_id: Option<&'a str>,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+    pub(crate) is_revoked: bool,
+}
+
+impl Default for NewKey<'_> {
+    fn default() -> Self {
+        Self {
+            scopes: &["admin"],
+            organization_id: None,
+            expires_at: None,
+            is_revoked: false,
+        }
+    }
+}
+
+impl TestApp {
+    pub(crate) async fn new() -> Self {
+        Self::with_webhook_secrets(&[WEBHOOK_SECRET]).await
+    }
+
+    pub(crate) async fn with_webhook_secrets(secrets: &[&str]) -> Self {
+        let database = TestDatabase::new().await;
+        let options = merge_sandbox::Options {
+            api_key: SANDBOX_KEY.to_owned(),
+            requests_per_minute: None,
+            plan: AccountPlan {
+                records_per_account: RECORDS,
+                ..AccountPlan::default()
+            },
+            schedule: merge_sandbox::Schedule {
+                initial_sync_duration: Duration::from_millis(1),
+                sync_interval: None,
+                ..merge_sandbox::Schedule::default()
+            },
+            ..merge_sandbox::Options::default()
+        };
+        let sandbox = Sandbox::start(options).await.unwrap();
+        let config = config(
+            &database.url(),
+            sandbox.base_url().as_str(),
+            &secrets.join(","),
+        );
+        let app = App::new(config, database.pool().clone(), METRICS.clone()).unwrap();
+        let context = Arc::new(app.job_context());
+        Self {
+            app,
+            sandbox,
+            registry: Arc::new(jobs::registry()),
+            context,
+            database,
+        }
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        self.database.pool()
+    }
+
+    /// Makes a request in process, through every layer of the router.
+    pub(crate) async fn call(&self, call: Call) -> Answer {
+        let router = api::router(self.app.clone());
+        let Ok(response) = router.oneshot(call.into_request()).await;
+        Answer::read(response).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.call(Call::post(path).json(body)).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(Call::new(http::Method::GET, path)).await
+    }
+
+    /// Runs every job that is due, and what those enqueue.
+    pub(crate) async fn run_due_jobs(&self) {
+        queue::testing::run_due(self.pool(), &self.registry, &self.context)
+            .await
+            .unwrap();
+        // What a running worker would do by itself: those who wait look again.
+        self.app.queue.wake();
+    }
+
+    /// Runs due jobs again and again until the future ends: for requests that wait for their job.
+    pub(crate) async fn while_working<T>(&self, future: impl Future<Output = T>) -> T {
+        let working = async {
+            loop {
+                self.run_due_jobs().await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            answer = future => answer,
+            () = working => unreachable!("working has no end"),
+        }
+    }
+
+    /// Does in the sandbox what an end user does in the dialog; gives the public token.
+    pub(crate) async fn finish_linking(&self, link_token: &str) -> String {
+        self.sandbox
+            .complete_link(link_token, &CompleteLink::default())
+            .unwrap()
+            .public_token
+    }
+
+    /// An account that was linked through the API; what linking enqueued has run.
+    pub(crate) async fn linked_account(&self, organization_id: &str, category: &str) -> AccountId {
+        let body = json!({
+            "organization_id": organization_id, "category": category,
+            "end_user_organization_name": "Customer", "end_user_email_address": "it@customer.example",
+        });
+        let link = self
+            .while_working(self.post("/api/merge/create-link-token", &body))
+            .await;
+        link.expect(200);
+        let public_token = self.finish_linking(&link.text("link_token")).await;
+        let body = json!({"organization_id": organization_id, "public_token": public_token});
+        let exchange = self.post("/api/merge/exchange-public-token", &body);
+        let exchange = self.while_working(exchange).await;
+        exchange.expect(200);
+        self.run_due_jobs().await;
+        exchange.text("linked_account_id").parse().unwrap()
+    }
+
+    /// An account whose first sync is stored.
+    pub(crate) async fn synced_account(&self, organization_id: &str, category: &str) -> AccountId {
+        let account = self.linked_account(organization_id, category).await;
+        let path = format!("/api/merge/linked-accounts/{account}");
+        for _ in 0..200 {
+            let shown = self.get(&path).await.expect(200);
+            if shown["initial_sync_completed_at"].is_string() {
+                return account;
+            }
+            // The sandbox syncs in real time, the next poll comes in the queue's.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            self.advance(Duration::from_hours(1)).await;
+            self.run_due_jobs().await;
+        }
+        panic!("the first sync was never complete");
+    }
+
+    /// Lets time pass for the queue.
+    pub(crate) async fn advance(&self, time: Duration) {
+        queue::testing::advance(self.pool(), time).await.unwrap();
+    }
+
+    /// Makes an API key.
+    pub(crate) async fn key(&self, new: NewKey<'_>) -> String {
+        let key = api::ApiKey::generate();
+        let scopes: Vec<String> = new.scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        let row = store::api_keys::NewApiKey {
+            name: "test",
+            prefix: key.prefix(),
+            key_hash: key.digest(),
+            scopes: &scopes,
+            organization_id: new.organization_id,
+            expires_at: new.expires_at,
+        };
+        let mut connection = self.pool().acquire().await.unwrap();
+        let id = store::api_keys::create(&mut connection, &row)
+            .await
+            .unwrap();
+        if new.is_revoked {
+            store::api_keys::revoke(&mut connection, id).await.unwrap();
+        }
+        key.expose().to_owned()
+    }
+
+    /// Takes the database away from the service.
+    pub(crate) async fn database_gone(&self) {
+        self.pool().close().await;
+    }
+}
+
+fn config(database_url: &str, merge_url: &str, webhook_secrets: &str) -> Config {
+    let environment = Environment::of([
+        ("DATABASE_URL", database_url),
+        ("MERGE_API_BASE", merge_url),
+        ("MERGE_API_KEY", SANDBOX_KEY),
+        ("MERGE_WEBHOOK_SECRET", webhook_secrets),
+        ("SYNCLINE_API_KEY", API_KEY),
+        (
+            "SYNCLINE_ENCRYPTION_KEY",
+            "c3luY2xpbmUtdGVzdC1lbmNyeXB0aW9uLWtleS0zMmI=",
+        ),
+    ]);
+    let sources = Sources {
+        environment,
+        ..Sources::default()
+    };
+    Config::load(&sources, Need::Service).unwrap()
+}
