@@ -29,6 +29,7 @@ pub(crate) struct Lease {
 
 /// A job that was started, as it stands in its row.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "the column's name")]
 pub(crate) struct Started {
     pub(crate) id: JobId,
     pub(crate) lane: Lane,

@@ -56,11 +56,16 @@ impl Backend for LaneBackend {
     fn poll_next(
         &mut self,
         context: &mut Context<'_>,
-        _worker: &WorkerContext,
+        worker: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Self::Error>>> {
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        jobs.poll_recv(context)
-            .map(|job| job.map(|ready| Ok(TaskBuilder::new(ready).build())))
+        jobs.poll_recv(context).map(|job| {
+            if job.is_none() {
+                // A backend that has ended is not enough: apalis waits for its worker to be stopped.
+                let _ = worker.stop();
+            }
+            job.map(|ready| Ok(TaskBuilder::new(ready).build()))
+        })
     }
 
     fn poll_close(

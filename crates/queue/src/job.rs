@@ -31,7 +31,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// When it is tried again, and how often.
     const RETRY: RetryPolicy = RetryPolicy::STANDARD;
     /// After this an attempt is stopped and counts as failed.
-    const TIMEOUT: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_mins(1);
     /// Cron expression (UTC, optional leading field for seconds). Such a job's payload must be `{}`.
     const SCHEDULE: Option<&'static str> = None;
 

@@ -29,7 +29,7 @@ pub struct Rate {
 impl Rate {
     /// Time after which one more request is allowed.
     fn interval(self) -> Duration {
-        Duration::from_secs(60) / self.per_minute.saturating_sub(self.burst).max(1)
+        Duration::from_mins(1) / self.per_minute.saturating_sub(self.burst).max(1)
     }
 
     /// How far the theoretical arrival time may run ahead.
@@ -135,7 +135,7 @@ mod tests {
             }
 
             for (first, at) in sent.iter().enumerate() {
-                let within = sent[first..].iter().filter(|t| **t < *at + Duration::from_secs(60)).count();
+                let within = sent[first..].iter().filter(|t| **t < *at + Duration::from_mins(1)).count();
                 prop_assert!(within <= per_minute as usize, "{within} > {per_minute}");
             }
         }

@@ -68,10 +68,9 @@ pub async fn perform<C: Send + Sync + 'static>(
     };
     match ended {
         Ok(Ok(Ok((is_complete, answer)))) => match answer {
-            Ok(()) if is_complete => Ok(Completion::Written),
-            Ok(()) => Ok(Completion::Done),
             // Complete is complete, whatever was returned afterwards.
-            Err(_) if is_complete => Ok(Completion::Written),
+            _ if is_complete => Ok(Completion::Written),
+            Ok(()) => Ok(Completion::Done),
             Err(failure) => Err(failure),
         },
         Ok(Ok(Err(_elapsed))) => Err(failed("timeout", format!("ran longer than {limit:?}"))),

@@ -25,7 +25,7 @@ impl RetryPolicy {
     pub const STANDARD: Self = Self {
         max_attempts: 12,
         base: Duration::from_secs(2),
-        cap: Duration::from_secs(15 * 60),
+        cap: Duration::from_mins(15),
     };
     /// 5 attempts within seconds: somebody waits.
     pub const QUICK: Self = Self {
@@ -37,7 +37,7 @@ impl RetryPolicy {
     pub const PATIENT: Self = Self {
         max_attempts: 20,
         base: Duration::from_secs(10),
-        cap: Duration::from_secs(60 * 60),
+        cap: Duration::from_hours(1),
     };
 
     /// The longest wait after attempt number `attempt` (1-based).

@@ -42,7 +42,7 @@ pub async fn run_due<C: Send + Sync + 'static>(
             per_minute: 1_000_000,
             burst: 500_000,
         },
-        lease: Duration::from_secs(600),
+        lease: Duration::from_mins(10),
         ..Settings::default()
     };
     let worker = lease::register(pool, &settings).await?;
@@ -147,3 +147,6 @@ pub async fn pending(pool: &PgPool, kind: &str) -> Result<Vec<(JobId, Value)>, E
         .map(|row| (JobId(row.id), row.payload))
         .collect())
 }
+
+#[cfg(test)]
+pub(crate) mod probe;

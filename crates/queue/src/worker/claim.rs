@@ -86,7 +86,7 @@ pub(crate) async fn claim(
     let claimed = rows.into_iter().map(|row| Claimed {
         lane: Lane::from_stored(row.lane),
         epoch: row.epoch,
-        limiter_ahead: Duration::try_from_secs_f64(row.ahead).unwrap_or(Duration::from_secs(60)),
+        limiter_ahead: Duration::try_from_secs_f64(row.ahead).unwrap_or(Duration::from_mins(1)),
     });
     Ok(claimed.collect())
 }

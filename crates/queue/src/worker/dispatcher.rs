@@ -105,7 +105,7 @@ impl Dispatcher {
             tokio::select! {
                 () = draining.cancelled() => break,
                 Ok(()) = self.work.changed() => self.look_again(),
-                Some(settled) = self.channels.settled.recv() => self.note_settled(settled),
+                Some(settled) = self.channels.settled.recv() => self.note_settled(&settled),
                 change = self.identity.changed() => self.note_identity(change),
                 () = sleep_until(next_look) => self.look_again(),
             }
@@ -128,8 +128,8 @@ impl Dispatcher {
         }
     }
 
-    fn note_settled(&mut self, settled: Settled) {
-        self.settle(&settled);
+    fn note_settled(&mut self, settled: &Settled) {
+        self.settle(settled);
         while let Ok(settled) = self.channels.settled.try_recv() {
             self.settle(&settled);
         }
@@ -185,7 +185,7 @@ impl Dispatcher {
         .await?;
         match next {
             None => return Ok(Duration::MAX),
-            Some(wait) if !wait.is_zero() => return Ok(wait),
+            Some(until_due) if !until_due.is_zero() => return Ok(until_due),
             Some(_) => {}
         }
         let worker = self.identity.current();

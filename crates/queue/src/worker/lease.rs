@@ -108,7 +108,7 @@ impl Keeper {
         let mut pause = self.settings.renew_interval;
         while stop.run_until_cancelled(sleep(pause)).await.is_some() {
             let began = Instant::now();
-            pause = match timeout(self.settings.renew_interval, self.renew()).await {
+            pause = match timeout(self.settings.lease / 3, self.renew()).await {
                 Ok(Ok(())) => {
                     renewed_at = began;
                     self.rescue().await;
@@ -181,7 +181,7 @@ impl Keeper {
                 self.client.wake();
             }
             Err(error) => {
-                tracing::warn!(error = %chain(&error), "cannot look for dead workers yet")
+                tracing::warn!(error = %chain(&error), "cannot look for dead workers yet");
             }
         }
     }
@@ -296,7 +296,7 @@ pub(super) async fn holdings(
     let lanes = rows.into_iter().map(|row| Claimed {
         lane: Lane::from_stored(row.lane),
         epoch: row.epoch,
-        limiter_ahead: Duration::try_from_secs_f64(row.ahead).unwrap_or(Duration::from_secs(60)),
+        limiter_ahead: Duration::try_from_secs_f64(row.ahead).unwrap_or(Duration::from_mins(1)),
     });
     Ok(lanes.collect())
 }
