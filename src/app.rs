@@ -1,0 +1,116 @@
+//! The parts of a running process, and the only place where they meet.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use jobs::{JobContext, SyncSettings};
+use merge_client::MergeClient;
+use metrics_exporter_prometheus::PrometheusHandle;
+use sqlx::PgPool;
+use store::Keyring;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::config::Config;
+
+/// Everything the roles of a process share; clones are handles on the same.
+#[derive(Clone)]
+pub struct App {
+    /// The settings, checked.
+    pub config: Arc<Config>,
+    /// The database.
+    pub pool: PgPool,
+    /// The queue in it.
+    pub queue: queue::Client,
+    /// The keys that secrets are sealed with.
+    pub keyring: Arc<Keyring>,
+    /// What `/metrics` shows.
+    pub metrics: PrometheusHandle,
+    /// Fires when the process is to stop.
+    pub shutdown: CancellationToken,
+    /// Requests in flight, which a stop waits for.
+    pub requests: TaskTracker,
+    merge: MergeClient,
+}
+
+impl App {
+    /// Joins the parts; touches neither the database nor the network.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be built, or the encryption keys cannot be read.
+    pub fn new(config: Config, pool: PgPool, metrics: PrometheusHandle) -> anyhow::Result<Self> {
+        let keyring = Keyring::parse(&config.encryption.keys)
+            .context("cannot read the encryption keys")?;
+        let settings = merge_client::Settings {
+            request_timeout: config.merge.request_timeout,
+            max_body_bytes: config.merge.max_body_bytes,
+            ..merge_client::Settings::new(
+                config.merge.api_base.clone(),
+                config.merge.api_key.clone(),
+            )
+        };
+        let merge = MergeClient::new(settings).context("cannot build the HTTP client")?;
+        Ok(Self {
+            config: Arc::new(config),
+            queue: queue::Client::new(pool.clone()),
+            pool,
+            keyring: Arc::new(keyring),
+            metrics,
+            shutdown: CancellationToken::new(),
+            requests: TaskTracker::new(),
+            merge,
+        })
+    }
+
+    /// All that a job may touch.
+    pub fn job_context(&self) -> JobContext {
+        let sync = &self.config.sync;
+        JobContext {
+            pool: self.pool.clone(),
+            merge: self.merge.clone(),
+            keyring: Arc::clone(&self.keyring),
+            settings: SyncSettings {
+                overlap: sync.overlap,
+                poll_initial: sync.poll_initial,
+                poll_fast: sync.poll_fast,
+                poll_slow: sync.poll_slow,
+                poll_refused: sync.poll_refused,
+                accept_partial_first_sync: sync.accept_partial_first_sync,
+                keep_deliveries: sync.keep_deliveries,
+                keep_idempotency_keys: sync.keep_idempotency_keys,
+                ..SyncSettings::default()
+            },
+        }
+    }
+
+    /// How this process' worker behaves.
+    pub fn worker_settings(&self) -> queue::worker::Settings {
+        let config = &self.config.queue;
+        let slots = [
+            (queue::Queue::INTERACTIVE, config.slots.interactive),
+            (queue::Queue::SYNC, config.slots.sync),
+            (queue::Queue::WEBHOOKS, config.slots.webhooks),
+            (queue::Queue::MAINTENANCE, config.slots.maintenance),
+        ];
+        queue::worker::Settings {
+            slots: slots.into_iter().filter(|(_, slots)| *slots > 0).collect(),
+            lane_concurrency: config.lane_concurrency,
+            quantum: config.quantum,
+            rate: queue::limiter::Rate {
+                per_minute: self.config.merge.requests_per_minute,
+                burst: self.config.merge.burst,
+            },
+            poll_interval: config.poll_interval,
+            lease: config.lease,
+            renew_interval: config.renew_interval,
+            drain_deadline: config.drain_deadline,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("config", &self.config).finish_non_exhaustive()
+    }
+}
