@@ -1,5 +1,6 @@
 //! One linked account: who it is, its models, and where its syncs stand.
 
+mod changes;
 mod model;
 mod plan;
 mod syncs;
@@ -18,7 +19,7 @@ use crate::dice::Dice;
 use crate::generator::Author;
 use crate::integrations::Integration;
 use crate::limits::RateWindow;
-use crate::options::{AccountPlan, Outcome};
+use crate::options::{AccountPlan, ModelIds, Outcome};
 use crate::webhooks::Notice;
 
 /// What does not change while an account exists, and behind a lock what does.
@@ -57,63 +58,56 @@ pub(crate) struct AccountState {
     pub(crate) agenda_entry: Option<Micros>,
 }
 
-/// Who an account is made for.
+/// What an account is made from.
 #[derive(Debug)]
-pub(crate) struct EndUser {
-    pub(crate) origin_id: String,
-    pub(crate) organization_name: String,
-    pub(crate) email_address: String,
+pub(crate) struct NewAccount<'a> {
+    /// Its place in the random world.
+    pub(crate) dice: Dice,
+    pub(crate) category: Category,
+    pub(crate) integration: &'static Integration,
+    pub(crate) end_user_origin_id: String,
+    pub(crate) end_user_organization_name: String,
+    pub(crate) end_user_email_address: String,
+    pub(crate) plan: &'a AccountPlan,
+    pub(crate) model_ids: ModelIds,
 }
 
 impl Account {
     /// A new account whose first sync starts now.
-    pub(crate) fn new(
-        dice: Dice,
-        category: Category,
-        integration: &'static Integration,
-        end_user: EndUser,
-        plan: &AccountPlan,
-        now: Micros,
-    ) -> Result<Arc<Self>, PlanError> {
-        let planned = plan::planned(category, plan)?;
-        let mut counts = vec![0; models(category).len()];
+    pub(crate) fn new(new: NewAccount<'_>, now: Micros) -> Result<Arc<Self>, PlanError> {
+        let planned = plan::planned(new.category, new.plan)?;
+        let mut counts = vec![0; models(new.category).len()];
         for model in &planned {
             counts[model.index] = model.records;
         }
-        let states = planned
-            .iter()
-            .map(|planned| {
-                ModelState::new(
-                    planned.index,
-                    &models(category)[planned.index],
-                    planned.outcome,
-                )
-            })
-            .collect();
+        let state = AccountState {
+            token: account_token(new.dice, 0),
+            tokens_made: 1,
+            status: "COMPLETE".to_owned(),
+            end_user_organization_name: new.end_user_organization_name,
+            end_user_email_address: new.end_user_email_address,
+            completed_at: now,
+            models: planned
+                .iter()
+                .map(|planned| ModelState::new(new.category, planned, new.model_ids))
+                .collect(),
+            requests: RateWindow::default(),
+            syncs_started: 0,
+            is_syncing: false,
+            synced_at: None,
+            next_sync_start: Some(now),
+            outbox: Vec::new(),
+            agenda_entry: None,
+        };
         Ok(Arc::new(Self {
-            id: dice.named("account").uuid(),
-            category,
-            end_user_origin_id: end_user.origin_id,
-            integration,
-            is_production: plan.is_production,
-            dice,
+            id: new.dice.named("account").uuid(),
+            category: new.category,
+            end_user_origin_id: new.end_user_origin_id,
+            integration: new.integration,
+            is_production: new.plan.is_production,
+            dice: new.dice,
             counts,
-            state: Mutex::new(AccountState {
-                token: account_token(dice, 0),
-                tokens_made: 1,
-                status: "COMPLETE".to_owned(),
-                end_user_organization_name: end_user.organization_name,
-                end_user_email_address: end_user.email_address,
-                completed_at: now,
-                models: states,
-                requests: RateWindow::default(),
-                syncs_started: 0,
-                is_syncing: false,
-                synced_at: None,
-                next_sync_start: Some(now),
-                outbox: Vec::new(),
-                agenda_entry: None,
-            }),
+            state: Mutex::new(state),
         }))
     }
 

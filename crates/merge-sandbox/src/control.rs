@@ -33,7 +33,10 @@ pub(crate) fn router(handle: Handle) -> Router {
         .route("/_sandbox/freeze", post(freeze))
         .route("/_sandbox/link/{link_token}/complete", post(complete_link))
         .route("/_sandbox/accounts", get(accounts).post(link_account))
-        .route("/_sandbox/accounts/{id}", get(account))
+        .route(
+            "/_sandbox/accounts/{id}",
+            get(account).delete(delete_account),
+        )
         .route("/_sandbox/accounts/{id}/sync", post(start_sync))
         .route("/_sandbox/accounts/{id}/status", put(set_status))
         .route("/_sandbox/accounts/{id}/truth", get(truth))
@@ -125,6 +128,14 @@ async fn link_account(
 
 async fn account(State(handle): State<Handle>, Path(id): Path<Uuid>) -> Answer<AccountView> {
     handle.account(id).map(Json)
+}
+
+async fn delete_account(
+    State(handle): State<Handle>,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, ControlError> {
+    handle.delete_account(id)?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn start_sync(State(handle): State<Handle>, Path(id): Path<Uuid>) -> Answer<Value> {

@@ -10,7 +10,7 @@ use merge_client::catalogue::Category;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::account::{Account, AccountState, ModelState};
+use crate::account::{Account, ModelState};
 use crate::clock::{Micros, to_time};
 use crate::faults::Fault;
 use crate::integrations::Integration;
@@ -19,7 +19,7 @@ use crate::options::{AccountPlan, Outcome, WebhookTarget};
 use crate::records::Record;
 use crate::truth::{fields_of, model_of};
 use crate::views::{
-    AccountView, CompletedLink, Fields, LinkedAccount, ModelTruth, ModelView, StateView, TruthPage,
+    AccountView, CompletedLink, Fields, LinkedAccount, ModelTruth, StateView, TruthPage,
     TruthRecord,
 };
 use crate::webhooks::{DeliveryView, WebhookFaults, WebhookSummary};
@@ -44,7 +44,7 @@ pub enum ControlError {
     /// The category is none of the catalogue's.
     #[error("no such category")]
     NoCategory,
-    /// The model has no mark for deleted records, so its records cannot be marked.
+    /// `after` comes from another list, or from nowhere.
     #[error("`after` was not given out by this list")]
     BadCursor,
     /// Nothing can be sent: no receiver is set, or the delivery is not known any more.
@@ -194,6 +194,12 @@ impl Handle {
             status.clone_into(&mut state.status);
             state.next_sync_start = state.next_sync_start.map(|next| next.max(now));
         });
+        Ok(())
+    }
+
+    /// Removes the account, as Merge's dashboard can; `LinkedAccount.deleted` goes out.
+    pub fn delete_account(&self, id: Uuid) -> Result<(), ControlError> {
+        self.0.delete_account(&*self.find(id)?);
         Ok(())
     }
 
@@ -392,7 +398,8 @@ impl Handle {
     }
 
     fn view(&self, account: &Account) -> AccountView {
-        self.0.visit(account, |state, _| view_of(account, state))
+        self.0
+            .visit(account, |state, _| AccountView::of(account, state))
     }
 }
 
@@ -402,35 +409,4 @@ fn position_of(account: &Account, model: &ModelState, key: &str) -> Option<usize
         .records
         .iter()
         .position(|record| author.key(record) == key)
-}
-
-fn view_of(account: &Account, state: &AccountState) -> AccountView {
-    let models: Vec<_> = state
-        .models
-        .iter()
-        .map(|model| ModelView {
-            model_id: model.model.model_id.to_owned(),
-            status: model.status().to_owned(),
-            is_initial_sync: model.is_initial,
-            last_sync_finished: model.last_finished.map(to_time),
-            records: model.records.len() as u64,
-        })
-        .collect();
-    AccountView {
-        id: account.id,
-        category: account.category.to_string(),
-        end_user_origin_id: account.end_user_origin_id.clone(),
-        integration: account.integration.name.to_owned(),
-        integration_slug: account.integration.slug.to_owned(),
-        status: state.status.clone(),
-        is_syncing: state.is_syncing,
-        has_ended_first_sync: state.has_ended_first_sync(),
-        synced_at: state.synced_at.map(to_time),
-        next_sync_start: state.next_sync_text(),
-        records: models.iter().map(|model| model.records).sum(),
-        requests: state.requests.total,
-        rate_limited: state.requests.refused,
-        peak_requests_per_minute: state.requests.peak,
-        models,
-    }
 }

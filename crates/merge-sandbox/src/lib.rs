@@ -28,7 +28,7 @@ pub use self::control::{ClientError, ControlClient};
 pub use self::faults::{Fault, FaultKind};
 pub use self::handle::{CompleteLink, ControlError, Handle, LinkAccount};
 pub use self::options::{
-    AccountPlan, AnswerOptions, Options, Outcome, Schedule, SyncedShape, WebhookOptions,
+    AccountPlan, AnswerOptions, ModelIds, Options, Outcome, Schedule, SyncedShape, WebhookOptions,
     WebhookTarget,
 };
 pub use self::sandbox::{Running, Sandbox, StartError};

@@ -56,9 +56,14 @@ impl Links {
             .filter(|link| link.expires_at > now)
     }
 
-    /// Ends a link token's life.
-    pub(crate) fn close(&mut self, link_token: &str) {
-        self.open.remove(link_token);
+    /// Ends a link token's life; `None` when it was ended already.
+    pub(crate) fn take(&mut self, link_token: &str) -> Option<Link> {
+        self.open.remove(link_token)
+    }
+
+    /// Takes back that a link token was used.
+    pub(crate) fn put_back(&mut self, link_token: &str, link: Link) {
+        self.open.insert(link_token.to_owned(), link);
     }
 
     /// A fresh public token for that account.

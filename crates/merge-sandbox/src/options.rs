@@ -32,6 +32,8 @@ pub struct Options {
     pub webhooks: WebhookOptions,
     /// Details of list answers that Merge leaves open.
     pub answers: AnswerOptions,
+    /// How syncs and their webhooks name models.
+    pub model_ids: ModelIds,
 }
 
 impl Default for Options {
@@ -47,6 +49,7 @@ impl Default for Options {
             plan: AccountPlan::default(),
             webhooks: WebhookOptions::default(),
             answers: AnswerOptions::default(),
+            model_ids: ModelIds::default(),
         }
     }
 }
@@ -168,6 +171,16 @@ pub enum SyncedShape {
     Object,
     /// Only the status's word, as in Merge's migration guide.
     Text,
+}
+
+/// How syncs and their webhooks name models. Merge's own samples have both ways.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ModelIds {
+    /// By the event, such as `crm.CRMAccount`; the catalogue's canonical id. The default.
+    #[default]
+    Event,
+    /// By the SDK's class, such as `crm.Account`.
+    Class,
 }
 
 /// Details of list answers that Merge leaves open. A client must get along with each.

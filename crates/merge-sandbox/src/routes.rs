@@ -19,6 +19,7 @@ use axum::routing::{get, post};
 
 pub(crate) use self::answer::Refusal;
 use self::auth::account_token;
+use crate::faults::FaultKind;
 use crate::listener::Peer;
 use crate::world::World;
 
@@ -87,6 +88,7 @@ async fn guard(
     let fault = world
         .faults
         .take(request.uri().path(), account_token(request.headers()));
+    let is_answered = fault != Some(FaultKind::Reset);
     let instead = fault.as_ref().and_then(|fault| fault.instead(Some(&peer)));
     let response = match (instead, fault) {
         (Some(response), _) => response,
@@ -94,7 +96,7 @@ async fn guard(
         (None, Some(fault)) => fault.spoil(next.run(request).await).await,
     };
     let status = response.status().as_u16();
-    if status >= 400 && status != 429 {
+    if is_answered && status >= 400 && status != 429 {
         world.errors.note_error(address, world.clock.now());
     }
     response

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use crate::account::{Account, AccountState};
+use crate::clock::to_time;
 use crate::webhooks::WebhookSummary;
 
 /// The sandbox as a whole.
@@ -146,3 +148,36 @@ pub struct LinkedAccount {
 
 /// Fields by name, as set by a test.
 pub type Fields = BTreeMap<String, serde_json::Value>;
+
+impl AccountView {
+    pub(crate) fn of(account: &Account, state: &AccountState) -> Self {
+        let models: Vec<_> = state
+            .models
+            .iter()
+            .map(|model| ModelView {
+                model_id: model.model.model_id.to_owned(),
+                status: model.status().to_owned(),
+                is_initial_sync: model.is_initial,
+                last_sync_finished: model.last_finished.map(to_time),
+                records: model.records.len() as u64,
+            })
+            .collect();
+        Self {
+            id: account.id,
+            category: account.category.to_string(),
+            end_user_origin_id: account.end_user_origin_id.clone(),
+            integration: account.integration.name.to_owned(),
+            integration_slug: account.integration.slug.to_owned(),
+            status: state.status.clone(),
+            is_syncing: state.is_syncing,
+            has_ended_first_sync: state.has_ended_first_sync(),
+            synced_at: state.synced_at.map(to_time),
+            next_sync_start: state.next_sync_text(),
+            records: models.iter().map(|model| model.records).sum(),
+            requests: state.requests.total,
+            rate_limited: state.requests.refused,
+            peak_requests_per_minute: state.requests.peak,
+            models,
+        }
+    }
+}

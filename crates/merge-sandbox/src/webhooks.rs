@@ -12,7 +12,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -23,9 +22,6 @@ pub use self::log::{AttemptView, DeliveryState, DeliveryView, WebhookSummary};
 use crate::clock::{Clock, to_time};
 use crate::dice::Dice;
 use crate::options::{WebhookOptions, WebhookTarget};
-
-/// Deliveries under way at once; more wait.
-const DELIVERIES_AT_ONCE: usize = 128;
 
 /// Something that a receiver should hear of.
 #[derive(Debug)]
@@ -57,7 +53,6 @@ pub(crate) struct Webhooks {
     settings: Mutex<Settings>,
     pub(crate) log: Arc<DeliveryLog>,
     attempter: Attempter,
-    slots: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
     dice: Dice,
@@ -86,7 +81,6 @@ impl Webhooks {
             settings: Mutex::new(settings),
             log: Arc::default(),
             attempter: Attempter::new(clock, options.timeout)?,
-            slots: Arc::new(Semaphore::new(DELIVERIES_AT_ONCE)),
             tasks: TaskTracker::new(),
             stop,
             dice: Dice::new(seed).named("webhooks"),
@@ -198,15 +192,13 @@ impl Webhooks {
     }
 
     fn spawn(&self, id: Uuid, target: WebhookTarget, body: Bytes, hold: Duration) {
-        let (log, slots, attempter) =
-            (self.log.clone(), self.slots.clone(), self.attempter.clone());
+        let (log, attempter) = (self.log.clone(), self.attempter.clone());
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let work = async {
                 if !hold.is_zero() {
                     tokio::time::sleep(hold).await;
                 }
-                let _slot = slots.acquire().await;
                 attempter
                     .run(&target, &body, |attempt| log.note(id, attempt))
                     .await

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 
-use merge_client::catalogue::Model;
+use merge_client::catalogue::{Category, Model, models};
 use serde_json::{Value, json};
 
-use super::syncs::Burst;
+use super::changes::Burst;
+use super::plan::PlannedModel;
 use crate::clock::{Micros, to_text};
-use crate::options::Outcome;
+use crate::options::{ModelIds, Outcome};
 use crate::records::RecordSet;
 
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(crate) struct ModelState {
     /// The model's place in its category.
     pub(crate) index: usize,
     pub(crate) model: &'static Model,
+    /// The model's id as syncs speak of it.
+    pub(crate) shown_id: String,
     pub(crate) records: RecordSet,
     /// How its next syncs end.
     pub(crate) outcome: Outcome,
@@ -30,12 +33,18 @@ pub(crate) struct ModelState {
 }
 
 impl ModelState {
-    pub(crate) fn new(index: usize, model: &'static Model, outcome: Outcome) -> Self {
+    pub(super) fn new(category: Category, planned: &PlannedModel, model_ids: ModelIds) -> Self {
+        let model = &models(category)[planned.index];
+        let shown_id = match model_ids {
+            ModelIds::Event => model.model_id.to_owned(),
+            ModelIds::Class => format!("{category}.{}", model.class_name),
+        };
         Self {
-            index,
+            index: planned.index,
             model,
+            shown_id,
             records: RecordSet::default(),
-            outcome,
+            outcome: planned.outcome,
             run_end: None,
             last_result: None,
             last_start: None,
@@ -61,7 +70,7 @@ impl ModelState {
     pub(crate) fn status_json(&self, next_start: Option<Micros>) -> Value {
         json!({
             "model_name": self.model.class_name,
-            "model_id": self.model.model_id,
+            "model_id": self.shown_id,
             "last_sync_start": self.last_start.map(to_text),
             "next_sync_start": next_start.map(to_text),
             "status": self.status(),

@@ -6,9 +6,9 @@
 
 use serde_json::json;
 
-use super::{Account, AccountState, ModelState};
+use super::changes::{Burst, BurstKind};
+use super::{Account, AccountState};
 use crate::clock::{Micros, micros, to_text, to_whole_seconds};
-use crate::dice::Dice;
 use crate::options::{Outcome, Schedule, SyncedShape};
 use crate::webhooks::Notice;
 
@@ -20,36 +20,6 @@ pub(crate) struct Rules<'a> {
     pub(crate) frozen_at: Micros,
     pub(crate) synced_shape: SyncedShape,
     pub(crate) has_record_events: bool,
-}
-
-/// A number of changes spread evenly over a time.
-#[derive(Debug)]
-pub(crate) struct Burst {
-    kind: BurstKind,
-    start: Micros,
-    end: Micros,
-    total: u32,
-    done: u32,
-    dice: Dice,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum BurstKind {
-    /// The first sync: each change is a new record.
-    Initial,
-    /// Later: new, changed and deleted records.
-    Changes,
-}
-
-impl Burst {
-    fn next_time(&self) -> Option<Micros> {
-        if self.done == self.total {
-            return None;
-        }
-        let span = i128::from(self.end - self.start);
-        let step = span * i128::from(self.done + 1) / i128::from(self.total + 1);
-        Some(self.start + Micros::try_from(step).unwrap_or(0))
-    }
 }
 
 impl Account {
@@ -177,7 +147,7 @@ impl Account {
                 "data_fresh_as_of": model.fresh_as_of.map(to_whole_seconds),
                 "sync_status_reason": null,
             });
-            statuses.insert(model.model.model_id.to_owned(), status);
+            statuses.insert(model.shown_id.clone(), status);
         }
         let data = json!({
             "is_initial_sync": is_initial,
@@ -244,76 +214,6 @@ impl Account {
         self.notify(state, &event, data);
     }
 
-    fn apply_changes(
-        &self,
-        state: &mut AccountState,
-        place: usize,
-        limit: Micros,
-        rules: Rules<'_>,
-    ) {
-        let delay = micros(rules.schedule.visibility_delay);
-        let mut events = Vec::new();
-        let model = &mut state.models[place];
-        let mut bursts = std::mem::take(&mut model.bursts);
-        for burst in &mut bursts {
-            while let Some(time) = burst.next_time().filter(|time| *time + delay <= limit) {
-                let dice = burst.dice.at(u64::from(burst.done));
-                burst.done += 1;
-                if burst.kind == BurstKind::Initial {
-                    model.records.create(time);
-                } else if time < rules.frozen_at {
-                    events.extend(self.change_one(model, dice, time, rules.has_record_events));
-                }
-            }
-        }
-        bursts.retain(|burst| burst.next_time().is_some());
-        model.bursts = bursts;
-        for (event, data) in events {
-            self.notify(state, &event, data);
-        }
-    }
-
-    /// One change of a kind that falls to `dice`; the record's webhook if it is wanted.
-    fn change_one(
-        &self,
-        model: &mut ModelState,
-        dice: Dice,
-        now: Micros,
-        wants_event: bool,
-    ) -> Option<(String, serde_json::Value)> {
-        let roll = dice.below(100);
-        let start = dice.named("which").index(model.records.len());
-        let living = model
-            .records
-            .iter()
-            .enumerate()
-            .skip(start)
-            .find(|(_, record)| !record.is_deleted);
-        let (verb, changed) = match living.map(|(index, _)| index) {
-            Some(index) if roll >= 25 => {
-                let record = model.records.at_mut(index)?;
-                record.touch(now);
-                record.is_deleted = roll >= 85 && model.model.has_deleted_mark;
-                (
-                    if record.is_deleted {
-                        "removed"
-                    } else {
-                        "changed"
-                    },
-                    record.clone(),
-                )
-            }
-            _ => ("added", model.records.create(now).clone()),
-        };
-        if !wants_event {
-            return None;
-        }
-        let mut json = Vec::new();
-        self.author(model).write(&changed, false, &mut json);
-        let data = serde_json::from_slice(&json).expect("the generator writes JSON objects");
-        Some((format!("{}.{verb}", model.model.event_name), data))
-    }
-
     /// Puts a webhook about this account into its outbox.
     pub(crate) fn notify(&self, state: &mut AccountState, event: &str, data: serde_json::Value) {
         let notice = Notice {
@@ -348,21 +248,6 @@ impl AccountState {
             .filter_map(|model| model.last_start)
             .max()
             .or(Some(self.completed_at))
-    }
-
-    /// How many of `changes` fall to each model.
-    fn spread_changes(&self, dice: Dice, changes: u32) -> Vec<u32> {
-        let mut counts = vec![0; self.models.len()];
-        let open: Vec<usize> = (0..counts.len())
-            .filter(|place| self.models[*place].outcome.syncs())
-            .collect();
-        if open.is_empty() {
-            return counts;
-        }
-        for change in 0..changes {
-            counts[*dice.named("spread").at(u64::from(change)).pick(&open)] += 1;
-        }
-        counts
     }
 
     /// When something will happen that others should hear of.

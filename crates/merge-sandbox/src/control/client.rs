@@ -111,6 +111,12 @@ impl ControlClient {
         self.call(Method::POST, &["accounts"], wanted).await
     }
 
+    /// Removes the account, as Merge's dashboard can.
+    pub async fn delete_account(&self, id: Uuid) -> Result<(), ClientError> {
+        let path = ["accounts", &id.to_string()];
+        self.send(Method::DELETE, &path, &()).await.map(drop)
+    }
+
     /// Sets the account's status.
     pub async fn set_status(&self, id: Uuid, status: &str) -> Result<(), ClientError> {
         let body = SetStatus {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use merge_client::webhook;
+use tokio::sync::Semaphore;
 
 use super::log::AttemptView;
 use crate::clock::{Clock, micros, to_time};
@@ -13,6 +14,9 @@ use crate::options::WebhookTarget;
 
 /// The pauses before the second and the third attempt, on the sandbox's clock.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
+
+/// Attempts under way at once; more wait.
+const ATTEMPTS_AT_ONCE: usize = 128;
 
 /// How a delivery ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub(super) struct Attempter {
     client: reqwest::Client,
     clock: Arc<Clock>,
     timeout: Duration,
+    /// Held by attempts, not by pauses, so that failing deliveries do not hold up others.
+    slots: Arc<Semaphore>,
 }
 
 impl Attempter {
@@ -40,6 +46,7 @@ impl Attempter {
             client: crate::http_client()?,
             clock,
             timeout,
+            slots: Arc::new(Semaphore::new(ATTEMPTS_AT_ONCE)),
         })
     }
 
@@ -74,6 +81,7 @@ impl Attempter {
     }
 
     async fn attempt(&self, target: &WebhookTarget, body: &Bytes) -> AttemptView {
+        let _slot = self.slots.acquire().await;
         let at = to_time(self.clock.now());
         let started = Instant::now();
         let result = self

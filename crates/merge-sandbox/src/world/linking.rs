@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::World;
-use crate::account::{Account, EndUser, PlanError};
+use crate::account::{Account, NewAccount, PlanError};
 use crate::clock::micros;
 use crate::dice::Dice;
 use crate::integrations::Integration;
@@ -70,10 +70,15 @@ impl World {
     ) -> Result<(String, Arc<Account>), LinkError> {
         let link = self.link(link_token).ok_or(LinkError::UnknownToken)?;
         let (category, integration) = self.chosen(&link, slug)?;
-        let account = self.link_account(link, category, integration, plan)?;
-        let mut links = self.lock_links();
-        links.close(link_token);
-        let public_token = links.publish(account.id, self.clock.now());
+        // Of two who finish at once only one has the token.
+        let link = self
+            .lock_links()
+            .take(link_token)
+            .ok_or(LinkError::UnknownToken)?;
+        let account = self
+            .link_account(link.clone(), category, integration, plan)
+            .inspect_err(|_| self.lock_links().put_back(link_token, link))?;
+        let public_token = self.lock_links().publish(account.id, self.clock.now());
         Ok((public_token, account))
     }
 
@@ -94,20 +99,17 @@ impl World {
             .named(category.as_str())
             .named(&link.end_user_origin_id)
             .at(number);
-        let end_user = EndUser {
-            origin_id: link.end_user_origin_id.clone(),
-            organization_name: link.end_user_organization_name.clone(),
-            email_address: link.end_user_email_address.clone(),
-        };
-        let plan = plan.unwrap_or(&self.options.plan);
-        let account = Account::new(
+        let new = NewAccount {
             dice,
             category,
             integration,
-            end_user,
-            plan,
-            self.clock.now(),
-        )?;
+            end_user_origin_id: link.end_user_origin_id.clone(),
+            end_user_organization_name: link.end_user_organization_name.clone(),
+            end_user_email_address: link.end_user_email_address.clone(),
+            plan: plan.unwrap_or(&self.options.plan),
+            model_ids: self.options.model_ids,
+        };
+        let account = Account::new(new, self.clock.now())?;
         if let Err(quicker) = self.add_account(&account) {
             self.relink(&quicker, link);
             return Ok(quicker);

@@ -132,6 +132,8 @@ async fn records_syncs_and_outcomes_can_be_controlled() {
         control.account(account.id).await.unwrap().status,
         "RELINK_NEEDED"
     );
+    control.delete_account(account.id).await.unwrap();
+    assert!(control.accounts().await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -210,7 +210,7 @@ async fn limits_can_be_inclusive() {
 
     let page = merge
         .json(
-            &format!("{LIST}?modified_after=2026-02-03T09:00:00Z"),
+            &format!("{LIST}?modified_after=2026-02-03T08:59:59.999999Z"),
             &account.account_token,
         )
         .await;

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use merge_sandbox::{AccountPlan, Options, Outcome, Schedule, digest};
+use merge_sandbox::{AccountPlan, ModelIds, Options, Outcome, Schedule, digest};
 use proptest::prelude::*;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -191,6 +191,46 @@ async fn models_can_end_partially_fail_be_disabled_and_recover() {
     assert_eq!(found["hris.Group"]["status"], "DONE");
     assert_eq!(found["hris.Team"]["is_initial_sync"], false);
     assert!(!merge.truth(&account, "hris.Group").is_empty());
+}
+
+#[tokio::test]
+async fn even_a_sync_of_no_time_ends_after_what_it_brought() {
+    let merge = Merge::start(still()).await;
+    let account = merge.link("hris", employees(50));
+    merge.handle().advance(Duration::from_mins(1));
+    merge.handle().start_sync(account.id).unwrap();
+
+    let status = &statuses(&merge, &account.account_token).await["hris.Employee"];
+    let finished: DateTime<Utc> = status["last_sync_finished"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+
+    assert_eq!(finished, merge.handle().now());
+    let truth = merge.truth(&account, "hris.Employee");
+    assert!(truth.iter().all(|record| record.modified_at < finished));
+}
+
+#[tokio::test]
+async fn syncs_can_speak_of_models_by_their_class() {
+    let model_ids = ModelIds::Class;
+    let merge = Merge::start(Options {
+        model_ids,
+        ..still()
+    })
+    .await;
+    let account = merge.link("crm", AccountPlan::default());
+
+    let page = merge
+        .json("/api/crm/v1/sync-status", &account.account_token)
+        .await;
+
+    assert_eq!(page["results"][0]["model_id"], "crm.Account");
+    assert_eq!(
+        merge.handle().truth(account.id).unwrap()[0].model_id,
+        "crm.CRMAccount"
+    );
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ struct Receiver(Arc<Inner>);
 struct Inner {
     statuses: Mutex<Vec<u16>>,
     bodies: Mutex<Vec<Value>>,
+    signatures: Mutex<Vec<String>>,
     came: Notify,
 }
 
@@ -70,6 +71,8 @@ async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Byt
         .get(webhook::HEADER)
         .map(http::HeaderValue::as_bytes);
     webhook::verify(&[KEY.to_owned().into()], signature, &body).expect("the signature fits");
+    let signature = String::from_utf8_lossy(signature.unwrap()).into_owned();
+    receiver.0.signatures.lock().unwrap().push(signature);
     let status = receiver.0.statuses.lock().unwrap().pop().unwrap_or(200);
     receiver
         .0
@@ -267,6 +270,50 @@ async fn a_failed_delivery_is_tried_again_after_one_and_two_seconds() {
             .into()
     );
     assert!(summary.acknowledged_p50_us > 0);
+}
+
+#[tokio::test]
+async fn the_signature_is_that_of_the_published_sample() {
+    let (receiver, target) = Receiver::start(&[]).await;
+    let merge = merge_with(&target, still()).await;
+
+    merge.handle().ping_webhook().unwrap();
+    receiver.bodies(1).await;
+
+    // Computed with another implementation, for this key and Merge's test body.
+    let signatures = receiver.0.signatures.lock().unwrap();
+    assert_eq!(
+        *signatures,
+        ["AEP4Uew4KOVvFhRlhjbEPlV1MPPJjfWJGkpYfh5FivA="]
+    );
+}
+
+#[tokio::test]
+async fn a_receiver_that_does_not_answer_in_time_has_failed() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = WebhookTarget {
+        url: format!("http://{}/", silent.local_addr().unwrap())
+            .parse()
+            .unwrap(),
+        key: KEY.to_owned(),
+    };
+    let webhooks = WebhookOptions {
+        timeout: Duration::from_millis(50),
+        ..WebhookOptions::default()
+    };
+    let merge = merge_with(
+        &target,
+        Options {
+            webhooks,
+            ..still()
+        },
+    )
+    .await;
+
+    merge.handle().ping_webhook().unwrap();
+
+    let log = settled(&merge, |log| log[0].attempts.len() == 1).await;
+    assert_eq!(log[0].attempts[0].error.as_deref(), Some("timeout"));
 }
 
 #[tokio::test]
