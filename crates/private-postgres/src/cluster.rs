@@ -1,20 +1,14 @@
-//! The cluster on disk: made whole or not at all, of which version, and whether a server still uses it.
+//! The cluster on disk: of which version, and made whole or not at all.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
-
-use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use std::time::Duration;
 
 use crate::binaries::Installation;
-use crate::folder::{Folder, try_lock};
-use crate::watchdog::{TICK, Watchdog};
+use crate::folder::Folder;
+use crate::watchdog::Watchdog;
 use crate::{Durability, Error};
 
 /// Name of the superuser, and of the database that always exists.
@@ -22,12 +16,6 @@ pub(crate) const SUPERUSER: &str = "postgres";
 
 /// How long `initdb` may take; it writes some 40 MB.
 const INITDB_DEADLINE: Duration = Duration::from_mins(5);
-
-/// How long the watchdog of an owner that died may take to stop its server; it insists after 60 s.
-pub(crate) const FAREWELL: Duration = Duration::from_secs(75);
-
-/// How long a server without a watchdog may take to stop.
-const ORPHAN_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How much of a log an error shows, in lines.
 const SHOWN_LINES: usize = 25;
@@ -162,100 +150,6 @@ fn random_password() -> Result<String, Error> {
     Ok(bytes
         .iter()
         .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")))
-}
-
-/// Waits until the server that a dead owner left behind has ended; when that takes longer than `patience`, its watchdog must be gone too, and we end it.
-pub(crate) fn outlast_previous(
-    folder: &Path,
-    lock: &File,
-    patience: Duration,
-) -> Result<(), Error> {
-    let begun = Instant::now();
-    while begun.elapsed() < patience {
-        if try_lock(lock, folder)? {
-            return Ok(());
-        }
-        sleep(TICK);
-    }
-    let data = folder.join("data");
-    stop_orphan(&data);
-    if try_lock(lock, folder)? {
-        return Ok(());
-    }
-    let pid = postmaster(&data).map_or(0, |pid| pid.as_raw().unsigned_abs());
-    Err(Error::InUse {
-        folder: folder.to_path_buf(),
-        pid,
-    })
-}
-
-/// Stops a server whose watchdog is gone, if it can be told for certain that it is the one on `data`.
-pub(crate) fn stop_orphan(data: &Path) {
-    let begun = Instant::now();
-    let mut is_told = false;
-    while let Some(pid) = verified_postmaster(data) {
-        if !is_told {
-            tracing::warn!(%pid, "stopping a Postgres server that lost its watchdog");
-            is_told = kill(pid, Signal::SIGINT).is_ok();
-        }
-        if !is_told || begun.elapsed() > ORPHAN_DEADLINE {
-            return;
-        }
-        sleep(TICK);
-    }
-}
-
-/// Removes a pid file that no longer means anything. Call with `server.lock` held: then no server of ours lives.
-///
-/// Postgres removes such a file itself, but for one case: the pid now belongs to another process of the same user.
-pub(crate) fn remove_stale_pid_file(folder: &Folder) -> Result<(), Error> {
-    let data = folder.data();
-    let file = data.join("postmaster.pid");
-    let Some(pid) = postmaster(&data) else {
-        return Ok(());
-    };
-    if let Some(by_hand) = verified_postmaster(&data) {
-        return Err(Error::InUse {
-            folder: data,
-            pid: by_hand.as_raw().unsigned_abs(),
-        });
-    }
-    tracing::info!(%pid, "removing the pid file of a server that is gone");
-    fs::remove_file(&file).map_err(|source| Error::file("remove", &file, source))
-}
-
-/// The pid in the pid file, whoever that is by now.
-fn postmaster(data: &Path) -> Option<Pid> {
-    let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
-    let pid = text.lines().next()?.trim().parse().ok()?;
-    (pid > 1).then(|| Pid::from_raw(pid))
-}
-
-/// The same, if that process lives and is indeed Postgres on this very folder.
-fn verified_postmaster(data: &Path) -> Option<Pid> {
-    let pid = postmaster(data)?;
-    if kill(pid, None) == Err(Errno::ESRCH) {
-        return None;
-    }
-    let is_ours = match fs::read_link(format!("/proc/{pid}/cwd")) {
-        // A postmaster's working folder is its data folder.
-        Ok(folder) => fs::canonicalize(data).is_ok_and(|data| data == folder),
-        Err(_) => command_line(pid).is_some_and(|line| {
-            line.contains("postgres") && line.contains(&*data.to_string_lossy())
-        }),
-    };
-    is_ours.then_some(pid)
-}
-
-fn command_line(pid: Pid) -> Option<String> {
-    let pid = pid.to_string();
-    let output = Command::new("ps")
-        .args(["-o", "args=", "-p", &pid])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    String::from_utf8(output.stdout).ok()
 }
 
 /// Whether the server says that it takes connections: the eighth line of its pid file, as `pg_ctl` reads it.

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use nix::fcntl::OFlag;
 
 use crate::system_user::SystemUser;
-use crate::{Error, cluster, placement};
+use crate::{Error, placement, previous};
 
 /// A socket's path must fit in 104 bytes (macOS) with `/.s.PGSQL.65535.lock` behind the folder.
 const LONGEST_SOCKET_FOLDER: usize = 80;
@@ -52,7 +52,7 @@ impl Folder {
             .map_err(|source| Error::file("write", path.join("owner.lock"), source))?;
         let server = open(&path.join("server.lock"), user)?;
         if !try_lock(&server, &path)? {
-            cluster::outlast_previous(&path, &server, cluster::FAREWELL)?;
+            previous::outlast(&path, &server)?;
         }
         let socket = socket_folder(&path, user)?;
         Ok(Self {

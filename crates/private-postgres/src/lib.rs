@@ -6,6 +6,7 @@ mod error;
 mod folder;
 mod options;
 mod placement;
+mod previous;
 mod server;
 mod system_user;
 mod watchdog;

@@ -13,7 +13,7 @@ use crate::cluster::{self, SUPERUSER};
 use crate::folder::{self, Folder};
 use crate::system_user::SystemUser;
 use crate::watchdog::{Stop, TICK, Watchdog};
-use crate::{Directory, Durability, Error, Options, placement};
+use crate::{Directory, Durability, Error, Options, placement, previous};
 
 /// How long a start may take; recovery after a crash replays at most `max_wal_size`.
 const START_DEADLINE: Duration = Duration::from_mins(2);
@@ -54,7 +54,7 @@ impl Server {
         };
         server.password =
             cluster::make_if_absent(&server.folder, &server.installation, options.durability)?;
-        cluster::remove_stale_pid_file(&server.folder)?;
+        previous::remove_stale_pid_file(&server.folder)?;
         server.start_on_a_free_port()?;
         Ok(server)
     }
@@ -121,7 +121,7 @@ impl Server {
     /// Starts the server again with the same data and port, so that clients may reconnect; stops it first if it runs.
     pub fn restart(&mut self) -> Result<(), Error> {
         self.end(Stop::Fast)?;
-        cluster::remove_stale_pid_file(&self.folder)?;
+        previous::remove_stale_pid_file(&self.folder)?;
         if self.try_start(true)? {
             Ok(())
         } else {
@@ -206,7 +206,7 @@ impl Server {
         if let Some(status) = ended {
             if status.signal().is_some() {
                 // Somebody killed the watchdog itself: then nobody but us can stop the server.
-                cluster::stop_orphan(&self.folder.data());
+                previous::stop_orphan(&self.folder.data());
             }
             return Ok(());
         }

@@ -28,6 +28,9 @@ const KEPT_VARIABLES: [&str; 4] = [
     "DYLD_FALLBACK_LIBRARY_PATH",
 ];
 
+/// Name of the shell in the list of processes.
+pub(crate) const NAME: &str = "private-postgres-watchdog";
+
 /// How often a condition is looked at.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 
@@ -62,10 +65,7 @@ impl Watchdog {
         let log = folder.open_log(begin_log_anew)?;
 
         let mut shell = Command::new("/bin/sh");
-        shell
-            .arg("-c")
-            .arg(include_str!("watchdog.sh"))
-            .arg("private-postgres-watchdog");
+        shell.arg("-c").arg(script()).arg(NAME);
         if folder.is_temporary() {
             shell.arg("QUIT").arg(folder.path());
         } else {
@@ -135,4 +135,13 @@ fn kept_variables() -> impl Iterator<Item = (&'static str, OsString)> {
     KEPT_VARIABLES
         .into_iter()
         .filter_map(|name| Some((name, env::var_os(name)?)))
+}
+
+/// The script without its comments, which would only fill the list of processes.
+fn script() -> String {
+    let lines = include_str!("watchdog.sh").lines();
+    lines
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

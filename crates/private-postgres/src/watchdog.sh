@@ -1,7 +1,7 @@
 # Runs a command for an owner that may die at any moment; watchdog.rs tells the story.
 #
 # stdin   pipe from the owner: `fast` or `immediate` on a line stops the command so; end of file = owner gone
-# stdout  a lock to be held as long as the command lives: all that runs here inherits it, as descriptor 4
+# stdout  a lock to be held as long as the command lives, which inherits it as descriptor 4
 # stderr  the log
 # $1      signal for the command when the owner is gone
 # $2 $3   folders to remove then, or empty
@@ -20,6 +20,7 @@ trap 'tell INT' HUP INT TERM
 
 # Listens to the owner and signals this shell, which alone knows whether the command's pid is still the command's.
 (
+    exec 4>&-
     trap '' HUP INT
     while read -r word <&3; do
         case $word in
@@ -27,10 +28,14 @@ trap 'tell INT' HUP INT TERM
             immediate) kill -s USR2 $$ ;;
         esac
     done
-    kill -s USR1 $$
-    sleep 60 3<&- 4>&- >/dev/null 2>&1 &
-    trap 'kill $!; exit' TERM
-    wait
+    kill -s USR1 $$ || exit
+    # Insists after a minute. By the second, so as not to signal whoever has the pid of a watchdog that was killed.
+    patience=60
+    while [ "$patience" -gt 0 ]; do
+        sleep 1 >/dev/null 2>&1
+        kill -0 $$ 2>/dev/null || exit
+        patience=$((patience - 1))
+    done
     kill -s USR2 $$
 ) &
 listener=$!

@@ -106,6 +106,40 @@ fn the_next_owner_waits_for_the_server_of_a_killed_one() {
     );
 }
 
+#[test]
+fn the_next_owner_stops_a_server_whose_watchdog_was_killed_too() {
+    let parent = tempfile::tempdir().unwrap();
+    let owner = Owner::start(Some(parent.path()));
+    let Some(watchdog) = child_of(owner.process.id()) else {
+        return;
+    };
+    let port = port(&owner.url);
+
+    let killed = Command::new("kill").args(["-9", &watchdog]).status();
+    assert!(killed.unwrap().success());
+    owner.kill();
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let server = Server::start(Options::kept(parent.path())).unwrap();
+
+    assert_eq!(ask(&server.url("postgres"), "SELECT 'mine'"), "mine");
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
+}
+
+/// The pid of a process's child, where there is `/proc`.
+fn child_of(parent: u32) -> Option<String> {
+    let line = format!("PPid:\t{parent}");
+    std::fs::read_dir("/proc")
+        .ok()?
+        .filter_map(Result::ok)
+        .find_map(|process| {
+            let status = std::fs::read_to_string(process.path().join("status")).ok()?;
+            status
+                .lines()
+                .any(|each| each == line)
+                .then(|| process.file_name().into_string().unwrap())
+        })
+}
+
 fn port(url: &str) -> u16 {
     url.rsplit_once(':')
         .unwrap()
