@@ -49,6 +49,8 @@ pub(crate) struct AccountState {
     pub(crate) requests: RateWindow,
     pub(crate) syncs_started: u64,
     pub(crate) is_syncing: bool,
+    /// When the last sync of the account began.
+    pub(crate) sync_started_at: Option<Micros>,
     /// When the last sync of the account ended.
     pub(crate) synced_at: Option<Micros>,
     pub(crate) next_sync_start: Option<Micros>,
@@ -94,6 +96,7 @@ impl Account {
             requests: RateWindow::default(),
             syncs_started: 0,
             is_syncing: false,
+            sync_started_at: None,
             synced_at: None,
             next_sync_start: Some(now),
             outbox: Vec::new(),

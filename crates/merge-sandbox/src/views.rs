@@ -57,6 +57,8 @@ pub struct AccountView {
     pub is_syncing: bool,
     /// Whether the first sync has ended.
     pub has_ended_first_sync: bool,
+    /// When the last sync began; it may still run.
+    pub sync_started_at: Option<DateTime<Utc>>,
     /// When the last sync ended.
     pub synced_at: Option<DateTime<Utc>>,
     /// When the next sync starts.
@@ -171,6 +173,7 @@ impl AccountView {
             status: state.status.clone(),
             is_syncing: state.is_syncing,
             has_ended_first_sync: state.has_ended_first_sync(),
+            sync_started_at: state.sync_started_at.map(to_time),
             synced_at: state.synced_at.map(to_time),
             next_sync_start: state.next_sync_text(),
             records: models.iter().map(|model| model.records).sum(),

@@ -12,6 +12,8 @@ pub(crate) struct Burst {
     pub(super) kind: BurstKind,
     pub(super) start: Micros,
     pub(super) end: Micros,
+    /// Changes due at or after this time are called off.
+    pub(super) until: Micros,
     pub(super) total: u32,
     pub(super) done: u32,
     pub(super) dice: Dice,
@@ -33,11 +35,13 @@ impl Burst {
             return None;
         }
         let span = i128::from(self.end - self.start);
-        if span <= i128::from(self.total) {
-            return Some(self.start - 1);
-        }
-        let step = span * i128::from(self.done + 1) / i128::from(self.total + 1);
-        Some(self.start + Micros::try_from(step).unwrap_or(0))
+        let time = if span <= i128::from(self.total) {
+            self.start - 1
+        } else {
+            let step = span * i128::from(self.done + 1) / i128::from(self.total + 1);
+            self.start + Micros::try_from(step).unwrap_or(0)
+        };
+        (time < self.until).then_some(time)
     }
 }
 

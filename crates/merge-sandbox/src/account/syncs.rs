@@ -52,6 +52,7 @@ impl Account {
         let is_first = state.syncs_started == 0;
         state.syncs_started += 1;
         state.is_syncing = true;
+        state.sync_started_at = Some(now);
 
         let longest = if is_first {
             rules.schedule.initial_sync_duration
@@ -75,6 +76,10 @@ impl Account {
             let end = now + micros(longest) / 100 * Micros::try_from(percent).unwrap_or(100);
             end_of_all = end_of_all.max(end);
             model.run_end = Some(end);
+            // A sync that starts early ends the time between two syncs.
+            for burst in &mut model.bursts {
+                burst.until = burst.until.min(now);
+            }
             model.last_start = Some(now);
             if model.outcome == Outcome::Failed {
                 continue;
@@ -90,6 +95,7 @@ impl Account {
                 kind,
                 start: now,
                 end,
+                until: Micros::MAX,
                 total,
                 done: 0,
                 dice: dice.named("changes"),
@@ -169,6 +175,7 @@ impl Account {
                     kind: BurstKind::Changes,
                     start: at,
                     end: next,
+                    until: Micros::MAX,
                     total,
                     done: 0,
                     dice,

@@ -194,6 +194,31 @@ async fn models_can_end_partially_fail_be_disabled_and_recover() {
 }
 
 #[tokio::test]
+async fn a_sync_that_starts_early_ends_the_changes_before_it() {
+    let schedule = Schedule {
+        changes_per_sync: 0,
+        ..periodic().schedule
+    };
+    let merge = Merge::start(Options {
+        schedule,
+        ..periodic()
+    })
+    .await;
+    let account = merge.link("hris", employees(100));
+    merge.handle().advance(Duration::from_mins(3));
+    let started = merge.handle().now();
+
+    assert!(merge.handle().start_sync(account.id).unwrap());
+    merge.handle().advance(Duration::from_mins(1));
+
+    let truth = merge.truth(&account, "hris.Employee");
+    assert!(truth.iter().all(|record| record.modified_at < started));
+    let view = merge.handle().account(account.id).unwrap();
+    assert_eq!(view.sync_started_at, Some(started));
+    assert!(!view.is_syncing);
+}
+
+#[tokio::test]
 async fn even_a_sync_of_no_time_ends_after_what_it_brought() {
     let merge = Merge::start(still()).await;
     let account = merge.link("hris", employees(50));
