@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use sqlx::PgPool;
+use sqlx::{PgPool, postgres::PgPoolOptions};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -22,6 +22,10 @@ use waiters::Waiters;
 /// The channel on which processes wake each other's workers.
 pub(crate) const WAKE_CHANNEL: &str = "syncline_wake";
 
+/// Enough for the dispatcher, the settler, the keeper's rescues and the scheduler to work side by side.
+const OWN_CONNECTIONS: u32 = 3;
+const OWN_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A handle on the queue; clones share everything. Make one for a process.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -31,6 +35,8 @@ pub struct Client {
 #[derive(Debug)]
 struct Shared {
     pool: PgPool,
+    /// For the queue's own statements, so that handlers which use up the pool cannot stop the worker.
+    own_pool: PgPool,
     tasks: TaskTracker,
     /// Changes whenever this process' workers should look for work.
     work: watch::Sender<()>,
@@ -47,6 +53,10 @@ impl Client {
         let shared = Shared {
             notifier: Notifier::new(pool.clone(), origin.clone()),
             origin,
+            own_pool: PgPoolOptions::new()
+                .max_connections(OWN_CONNECTIONS)
+                .acquire_timeout(OWN_ACQUIRE_TIMEOUT)
+                .connect_lazy_with((*pool.connect_options()).clone()),
             waiters: Waiters::new(pool.clone()),
             pool,
             tasks: TaskTracker::new(),
@@ -89,6 +99,10 @@ impl Client {
 
     pub(crate) fn pool(&self) -> &PgPool {
         &self.shared.pool
+    }
+
+    pub(crate) fn own_pool(&self) -> &PgPool {
+        &self.shared.own_pool
     }
 
     pub(crate) fn origin(&self) -> &str {

@@ -182,7 +182,7 @@ async fn run_tasks(
         identity
     };
     let (identity, (), ()) = tokio::join!(ending, keeping, listening);
-    if let Err(error) = lease::sign_off(client.pool(), &identity).await {
+    if let Err(error) = lease::sign_off(client.own_pool(), &identity).await {
         tracing::warn!(error = %crate::job::chain(&error), "cannot sign the worker off; its lease runs out");
     }
 }
@@ -204,7 +204,7 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
 {
-    let task = client.spawn(work(client.pool().clone()));
+    let task = client.spawn(work(client.own_pool().clone()));
     match tokio::time::timeout(STATEMENT_PATIENCE, task).await {
         Ok(Ok(result)) => result,
         Ok(Err(_aborted)) => Err(Error::ShuttingDown),
