@@ -129,6 +129,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// Parses a body; the problem names the field by its JSON pointer.
 pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // serde would take a list for a struct, by position.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::field(Fault::at("", "must be a JSON object")));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer(error.path());

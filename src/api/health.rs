@@ -32,10 +32,15 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Json<Status>, Proble
     if app.shutdown.is_cancelled() {
         return Err(Problem::unavailable("shutting down"));
     }
-    let ping = async { app.pool.acquire().await?.ping().await };
+    // To its end in a task of its own: the connection goes back to the pool with its answer read.
+    let pool = app.pool.clone();
+    let ping = app
+        .requests
+        .spawn(async move { pool.acquire().await?.ping().await });
     match tokio::time::timeout(PATIENCE, ping).await {
-        Ok(Ok(())) => Ok(Json(Status { status: "ready" })),
-        Ok(Err(error)) => Err(Problem::unavailable(error)),
+        Ok(Ok(Ok(()))) => Ok(Json(Status { status: "ready" })),
+        Ok(Ok(Err(error))) => Err(Problem::unavailable(error)),
+        Ok(Err(panic)) => Err(Problem::internal(panic)),
         Err(late) => Err(Problem::unavailable(late)),
     }
 }

@@ -149,17 +149,14 @@ impl<T> Submission<T> {
     /// # Errors
     /// 422 when the key was used with another body; 503 and 500 for the database.
     pub(super) async fn open(&self, app: &App, repeat: Repeat) -> Result<Opened, Problem> {
-        let mut transaction = app.pool.begin().await?;
         let mut replaces = None;
-        if let Some(claim) = &self.claim
-            && let Some(earlier) = idempotency_keys::find(&mut transaction, claim.key()).await?
-        {
-            let accepted = claim.replay(&earlier)?;
+        if let Some(accepted) = self.earlier(app).await? {
             if repeat == Repeat::Replays || !has_ended(app, accepted.job_id).await? {
                 return Ok(Opened::Before(accepted));
             }
             replaces = Some(accepted.job_id);
         }
+        let transaction = app.pool.begin().await?;
         let claim = self.claim.clone();
         Ok(Opened::Now(Box::new(Intake {
             app: app.clone(),
@@ -167,6 +164,17 @@ impl<T> Submission<T> {
             claim,
             replaces,
         })))
+    }
+
+    /// The job that stands under the key already. Holds no connection when it returns: whoever holds one
+    /// and waits for another can bring all to a stop.
+    async fn earlier(&self, app: &App) -> Result<Option<Accepted>, Problem> {
+        let Some(claim) = &self.claim else {
+            return Ok(None);
+        };
+        let mut connection = app.pool.acquire().await?;
+        let earlier = idempotency_keys::find(&mut connection, claim.key()).await?;
+        earlier.map(|earlier| claim.replay(&earlier)).transpose()
     }
 }
 

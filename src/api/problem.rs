@@ -235,7 +235,7 @@ pub(super) fn render(mut response: Response, request_id: &RequestId) -> Response
         HeaderValue::from_static("application/problem+json"),
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if status == StatusCode::UNAUTHORIZED {
+    if problem.kind == Kind::Unauthenticated {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if let Some(after) = problem.retry_after {

@@ -89,8 +89,12 @@ async fn take(app: &App, request: Request) -> Result<(), Refusal> {
     };
     let key_index = webhook::verify(secrets, Some(signature), &body)
         .map_err(|_| Refusal::Unverified("the signature is wrong"))?;
-    match tokio::time::timeout(STORE_TIMEOUT, store(app, key_index, &body)).await {
-        Ok(stored) => stored.map_err(Refusal::NotStored),
+    // In a task of its own, which goes on when we cease to wait: cut off half way, a transaction may stay open
+    // in the pool. Stored after a 503 it is sent again, and then it is a duplicate.
+    let stored = app.requests.spawn(store(app.clone(), key_index, body));
+    match tokio::time::timeout(STORE_TIMEOUT, stored).await {
+        Ok(Ok(stored)) => stored.map_err(Refusal::NotStored),
+        Ok(Err(panic)) => Err(Refusal::NotStored(Problem::unavailable(panic))),
         Err(late) => Err(Refusal::NotStored(Problem::unavailable(late))),
     }
 }
@@ -106,8 +110,8 @@ fn signature(headers: &HeaderMap) -> Result<&[u8], Refusal> {
 }
 
 /// The delivery and the job that works it off, in one transaction.
-async fn store(app: &App, key_index: usize, body: &Bytes) -> Result<(), Problem> {
-    let delivery = NewDelivery::seal(&app.keyring, body, key_index)?;
+async fn store(app: App, key_index: usize, body: Bytes) -> Result<(), Problem> {
+    let delivery = NewDelivery::seal(&app.keyring, &body, key_index)?;
     let shard = delivery.shard();
     let mut transaction = app.pool.begin().await?;
     if webhook_deliveries::insert(&mut transaction, &delivery).await? {
@@ -138,7 +142,7 @@ impl From<Refusal> for Problem {
             Refusal::Unverified(reason) => {
                 tracing::warn!(reason, "webhook refused");
                 // One text for all reasons: who guesses learns nothing.
-                Self::new(Kind::Unauthenticated, "The signature is missing or wrong.")
+                Self::new(Kind::BadSignature, "The signature is missing or wrong.")
             }
             Refusal::NoSecret => {
                 Self::internal("a webhook came, but no webhook secret is configured")

@@ -51,22 +51,18 @@ async fn killed_again_and_again_it_still_stores_the_truth() {
     let sandbox = Sandbox::start(options).await.unwrap();
     service.start(&sandbox.base_url().to_string()).await;
 
-    let linking = tokio::spawn(link_accounts(
-        service.caller(),
-        sandbox.handle().clone(),
-        ACCOUNTS,
-    ));
-    for threshold in KILLS_AT {
-        until(&format!("{threshold} records are stored"), || async {
-            stored_records(&pool).await >= threshold
-        })
-        .await;
-        service.kill_and_start_again().await;
-    }
-    timeout(PATIENCE, linking)
-        .await
-        .expect("linking ends")
-        .unwrap();
+    let linking = link_accounts(service.caller(), sandbox.handle().clone(), ACCOUNTS);
+    let killing = async {
+        for threshold in KILLS_AT {
+            until(&format!("{threshold} records are stored"), || async {
+                stored_records(&pool).await >= threshold
+            })
+            .await;
+            service.kill_and_start_again().await;
+        }
+    };
+    let (linked, ()) = tokio::join!(timeout(PATIENCE, linking), killing);
+    linked.expect("linking ends");
 
     stand_still(&pool, sandbox.handle()).await;
     let comparison = compare(&pool, sandbox.handle()).await.unwrap();

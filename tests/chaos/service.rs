@@ -99,6 +99,9 @@ impl Service {
             .env("SYNCLINE_ENCRYPTION_KEY", &self.encryption_key)
             // Nobody limits us here: the test is about dying, not about waiting.
             .env("SYNCLINE__MERGE__REQUESTS_PER_MINUTE", "100000")
+            // The dead are noticed sooner than usual, or most of the test would be waiting for that.
+            .env("SYNCLINE__QUEUE__LEASE", "6s")
+            .env("SYNCLINE__QUEUE__RENEW_INTERVAL", "2s")
             // What a lost webhook does not tell, a poll must; not after ten minutes.
             .env("SYNCLINE__SYNC__POLL_INITIAL", "2s")
             .env("SYNCLINE__SYNC__POLL_FAST", "2s")

@@ -44,6 +44,7 @@ fn a_body_that_does_not_fit_is_answered_by_status_and_pointer() {
         ("{} {}", 422, "/name"),
         (r#"{"name":"a","count":1} x"#, 400, ""),
         ("[]", 422, ""),
+        (r#" ["a", 1, null]"#, 422, ""),
         ("null", 422, ""),
         (r#"{"count":1}"#, 422, "/name"),
         (r#"{"name":5,"count":1}"#, 422, "/name"),

@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     InvalidField,
     /// No key, or one that is unknown, expired or revoked.
     Unauthenticated,
+    /// Nobody who shares a secret with us signed it.
+    BadSignature,
     /// The key lacks the scope that the route demands.
     MissingScope,
     /// No such address or thing, or one of another organization.
@@ -47,7 +49,7 @@ impl Kind {
             Self::InvalidField | Self::KeyReused | Self::Refused => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated | Self::BadSignature => StatusCode::UNAUTHORIZED,
             Self::MissingScope => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -67,6 +69,7 @@ impl Kind {
             Self::MalformedRequest => "malformed-request",
             Self::InvalidField => "invalid-field",
             Self::Unauthenticated => "unauthenticated",
+            Self::BadSignature => "bad-signature",
             Self::MissingScope => "missing-scope",
             Self::NotFound => "not-found",
             Self::MethodNotAllowed => "method-not-allowed",
@@ -89,6 +92,7 @@ impl Kind {
             Self::MalformedRequest => "The request cannot be read",
             Self::InvalidField => "A field is not valid",
             Self::Unauthenticated => "A valid API key is needed",
+            Self::BadSignature => "The signature is not valid",
             Self::MissingScope => "The API key lacks a scope",
             Self::NotFound => "Not found",
             Self::MethodNotAllowed => "Method not allowed",

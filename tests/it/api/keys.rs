@@ -103,7 +103,7 @@ async fn a_key_of_one_organization_sees_nothing_of_another() {
     let own = app.linked_account("own", "hris").await;
     let job = app.post(
         "/api/merge/delete-integration",
-        &json!({"linked_account_id": theirs}),
+        json!({"linked_account_id": theirs}),
     );
     let job_id = job.await.text("job_id");
     let before = app.count_jobs().await;

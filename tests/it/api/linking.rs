@@ -51,8 +51,8 @@ async fn two_clicks_at_once_make_one_pending_account_and_two_tokens() {
 
     let clicks = async {
         tokio::join!(
-            app.post(CREATE, &create("org_1")),
-            app.post(CREATE, &create("org_1"))
+            app.post(CREATE, create("org_1")),
+            app.post(CREATE, create("org_1"))
         )
     };
     let (one, two) = app.while_working(clicks).await;
@@ -157,7 +157,7 @@ async fn relinking_gives_a_fresh_token_for_the_same_account() {
 
     let relink = app.post(
         "/api/merge/relink-integration",
-        &json!({"integration_id": account}),
+        json!({"integration_id": account}),
     );
     let answer = app.while_working(relink).await;
 
@@ -187,7 +187,7 @@ async fn deleting_answers_at_once_and_leaves_nothing() {
 
     let delete = app.post(
         "/api/merge/delete-integration",
-        &json!({"linked_account_id": account}),
+        json!({"linked_account_id": account}),
     );
     delete.await.expect(202);
     app.run_due_jobs().await;

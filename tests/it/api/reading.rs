@@ -16,7 +16,7 @@ async fn a_synced_account_shows_its_models_and_gives_its_records_page_by_page() 
         .expect(200);
     let check = app.post(
         "/api/merge/check-sync-status",
-        &json!({"linked_account_id": account}),
+        json!({"linked_account_id": account}),
     );
     let check = check.await.expect(200);
 

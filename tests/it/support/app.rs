@@ -1,8 +1,13 @@
 //! The service in process: its own database, its own sandbox, its router, and workers only when asked.
 
 use std::{
+    borrow::Borrow,
+    collections::BTreeMap,
     future::Future,
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -67,10 +72,15 @@ impl Default for NewKey<'_> {
 
 impl TestApp {
     pub(crate) async fn new() -> Self {
-        Self::with_webhook_secrets(&[WEBHOOK_SECRET]).await
+        Self::with_settings(&[]).await
     }
 
     pub(crate) async fn with_webhook_secrets(secrets: &[&str]) -> Self {
+        Self::with_settings(&[("MERGE_WEBHOOK_SECRET", &secrets.join(","))]).await
+    }
+
+    /// With these environment variables beside, or instead of, the usual ones.
+    pub(crate) async fn with_settings(variables: &[(&str, &str)]) -> Self {
         let database = TestDatabase::new().await;
         let options = merge_sandbox::Options {
             api_key: SANDBOX_KEY.to_owned(),
@@ -87,11 +97,7 @@ impl TestApp {
             ..merge_sandbox::Options::default()
         };
         let sandbox = Sandbox::start(options).await.unwrap();
-        let config = config(
-            &database.url(),
-            sandbox.base_url().as_str(),
-            &secrets.join(","),
-        );
+        let config = config(&database.url(), sandbox.base_url().as_str(), variables);
         let app = App::new(config, database.pool().clone(), METRICS.clone()).unwrap();
         let context = Arc::new(app.job_context());
         Self {
@@ -114,8 +120,8 @@ impl TestApp {
         Answer::read(response).await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.call(Call::post(path).json(body)).await
+    pub(crate) async fn post(&self, path: &str, body: impl Borrow<Value>) -> Answer {
+        self.call(Call::post(path).json(body.borrow())).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -131,18 +137,22 @@ impl TestApp {
         self.app.queue.wake();
     }
 
-    /// Runs due jobs again and again until the future ends: for requests that wait for their job.
+    /// Runs due jobs again and again until the future ends: for requests that wait for their job. What runs
+    /// then comes to its end, too: cut off, it would look like the job of a worker that died.
     pub(crate) async fn while_working<T>(&self, future: impl Future<Output = T>) -> T {
+        let has_ended = AtomicBool::new(false);
+        let asking = async {
+            let answer = future.await;
+            has_ended.store(true, Ordering::Relaxed);
+            answer
+        };
         let working = async {
-            loop {
+            while !has_ended.load(Ordering::Relaxed) {
                 self.run_due_jobs().await;
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::select! {
-            answer = future => answer,
-            () = working => unreachable!("working has no end"),
-        }
+        tokio::join!(asking, working).0
     }
 
     /// Does in the sandbox what an end user does in the dialog; gives the public token.
@@ -222,18 +232,21 @@ impl TestApp {
     }
 }
 
-fn config(database_url: &str, merge_url: &str, webhook_secrets: &str) -> Config {
-    let environment = Environment::of([
+fn config(database_url: &str, merge_url: &str, variables: &[(&str, &str)]) -> Config {
+    let usual = [
         ("DATABASE_URL", database_url),
         ("MERGE_API_BASE", merge_url),
         ("MERGE_API_KEY", SANDBOX_KEY),
-        ("MERGE_WEBHOOK_SECRET", webhook_secrets),
+        ("MERGE_WEBHOOK_SECRET", WEBHOOK_SECRET),
         ("SYNCLINE_API_KEY", API_KEY),
         (
             "SYNCLINE_ENCRYPTION_KEY",
             "c3luY2xpbmUtdGVzdC1lbmNyeXB0aW9uLWtleS0zMmI=",
         ),
-    ]);
+    ];
+    let mut all = BTreeMap::from(usual);
+    all.extend(variables.iter().copied());
+    let environment = Environment::of(all);
     let sources = Sources {
         environment,
         ..Sources::default()

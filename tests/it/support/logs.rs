@@ -1,38 +1,45 @@
 //! Everything that is logged on this thread, for tests of what must not be.
 
 use std::{
+    cell::{Cell, RefCell},
     io,
-    sync::{Arc, Mutex},
+    sync::LazyLock,
 };
 
-use tracing::subscriber::DefaultGuard;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::{
+    Layer, filter::dynamic_filter_fn, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt,
+};
 
-/// Captures until it is dropped. Tests run on a runtime of one thread, so it sees all their tasks.
-pub(crate) struct Logs {
-    text: Buffer,
-    _guard: DefaultGuard,
+thread_local! {
+    static IS_CAPTURING: Cell<bool> = const { Cell::new(false) };
+    static TEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-#[derive(Clone, Default)]
-struct Buffer(Arc<Mutex<Vec<u8>>>);
+/// One subscriber for all threads: with one for each thread, tracing remembers of a place in the code that
+/// nobody listens when the first thread to pass there does not.
+static SUBSCRIBER: LazyLock<()> = LazyLock::new(|| {
+    let capture = fmt::layer().with_ansi(false).with_writer(|| OfThisThread);
+    let capture = capture.with_filter(dynamic_filter_fn(|_, _| IS_CAPTURING.get()));
+    registry()
+        .with(capture)
+        .try_init()
+        .expect("no test sets up logs of its own");
+});
+
+/// Captures until it is dropped. Tests run on a runtime of one thread, so it sees all their tasks.
+pub(crate) struct Logs(());
 
 impl Logs {
     pub(crate) fn capture() -> Self {
-        let text = Buffer::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_ansi(false)
-            .with_writer(text.clone())
-            .finish();
-        Self {
-            text,
-            _guard: tracing::subscriber::set_default(subscriber),
-        }
+        LazyLock::force(&SUBSCRIBER);
+        TEXT.take();
+        IS_CAPTURING.set(true);
+        Self(())
     }
 
+    #[expect(clippy::unused_self, reason = "only while something is captured")]
     pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.text.0.lock().unwrap()).into_owned()
+        TEXT.with_borrow(|text| String::from_utf8_lossy(text).into_owned())
     }
 
     #[track_caller]
@@ -43,21 +50,21 @@ impl Logs {
     }
 }
 
-impl io::Write for Buffer {
+impl Drop for Logs {
+    fn drop(&mut self) {
+        IS_CAPTURING.set(false);
+    }
+}
+
+struct OfThisThread;
+
+impl io::Write for OfThisThread {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        TEXT.with_borrow_mut(|text| text.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Buffer {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
     }
 }
