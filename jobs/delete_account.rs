@@ -13,7 +13,8 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{
-    AccountId, fetch_windows, linked_accounts, model_records, model_syncs, webhook_deliveries,
+    AccountId, exchanges, fetch_windows, linked_accounts, model_records, model_syncs,
+    webhook_deliveries,
 };
 use tokio::time::Instant;
 
@@ -66,6 +67,7 @@ impl Job for DeleteAccount {
 
         let mut tx = attempt.begin().await?;
         webhook_deliveries::delete_of_account(&mut tx, self.account_id).await?;
+        exchanges::delete_of_account(&mut tx, self.account_id).await?;
         linked_accounts::delete(&mut tx, self.account_id).await?;
         Ok(attempt
             .complete(tx, json!({ "was_there": true, "records": records }))

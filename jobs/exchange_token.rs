@@ -9,18 +9,20 @@
 //! organization's own accounts are tried, pending ones first: nearly always that is one, and the first request hits.
 //! A wrong category is answered 403 or 404.
 //!
-//! Safe to repeat: the same account gets the same token. `LinkedAccount.linked` does the same work by another road
+//! Safe to repeat, though Merge exchanges a token once: its answer is kept, sealed, until the account is linked (see
+//! [`store::exchanges`]), and after that the same token gets the same answer without asking Merge. `LinkedAccount.linked` does the same work by another road
 //! ([`crate::process_deliveries`]); whichever comes second finds it done.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use merge_client::{AccountDetails, Exchanged};
+use merge_client::{AccountDetails, AccountToken, Exchanged};
 use queue::{Attempt, FencedTx, Job, Lane, NewJob, Queue, RetryPolicy};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use store::exchanges::{self, Exchange};
 use store::linked_accounts::{self, LinkOutcome, Linked, LinkedAccount};
-use store::{Aad, Keyring};
+use store::{Aad, AccountId, Keyring};
 use uuid::Uuid;
 
 use crate::context::parse_category;
@@ -51,34 +53,33 @@ impl Job for ExchangeToken {
     async fn run(&self, context: &JobContext, attempt: &mut Attempt) -> Result<(), JobError> {
         let public_token = self.open_public_token(&context.keyring)?;
         let mut conn = context.pool.acquire().await?;
-        let categories =
-            linked_accounts::linkable_categories(&mut conn, &self.organization_id).await?;
+        let keyring = &context.keyring;
+        let organization_id = &self.organization_id;
+        let earlier = exchanges::find(&mut conn, keyring, organization_id, &public_token).await?;
+        let categories = linked_accounts::linkable_categories(&mut conn, organization_id).await?;
         drop(conn);
         if categories.is_empty() {
             return Err(JobError::account_not_found());
         }
-
-        attempt.throttle().await?;
-        let exchanged = context
-            .merge
-            .exchange_public_token(&public_token)
+        let answer = match earlier {
+            Some(Exchange::Linked(account_id)) => {
+                return self.repeat(context, attempt, account_id).await;
+            }
+            Some(Exchange::Answered(answer)) => Answer::read(&answer)?,
+            None => self.ask(context, attempt, &public_token).await?,
+        };
+        match self
+            .finish(context, attempt, &public_token, &answer, &categories)
             .await
-            .map_err(refused_exchange)?;
-        let details = find_details(context, attempt, &exchanged, &categories).await?;
-
-        let mut tx = attempt.begin().await?;
-        let account = self.link(context, &mut tx, &exchanged, &details).await?;
-        let poll = NewJob::new(&PollSyncStatus {
-            account_id: account.id,
-        })?
-        .organization(&self.organization_id);
-        queue::enqueue(&mut tx, &poll).await?;
-        let result = json!({
-            "linked_account_id": account.id,
-            "integration_name": exchanged.integration_name.or(details.integration),
-            "integration_slug": exchanged.integration_slug.or(details.integration_slug),
-        });
-        Ok(attempt.complete(tx, result).await?)
+        {
+            Err(JobError::Cancel { error, class }) => {
+                let mut tx = attempt.begin().await?;
+                exchanges::forget(&mut tx, keyring, organization_id, &public_token).await?;
+                tx.commit().await?;
+                Err(JobError::Cancel { error, class })
+            }
+            other => other,
+        }
     }
 }
 
@@ -95,33 +96,100 @@ impl ExchangeToken {
         Ok(text.into())
     }
 
+    /// The same answer as before: the account was linked by this very token.
+    async fn repeat(
+        &self,
+        context: &JobContext,
+        attempt: &mut Attempt,
+        account_id: AccountId,
+    ) -> Result<(), JobError> {
+        let mut conn = context.pool.acquire().await?;
+        let account = linked_accounts::find(&mut conn, account_id, Some(&self.organization_id))
+            .await?
+            .filter(|account| account.status.is_readable())
+            .ok_or_else(JobError::account_not_found)?;
+        drop(conn);
+        let result = json!({
+            "linked_account_id": account.id,
+            "integration_name": account.integration_name,
+            "integration_slug": account.integration_slug,
+        });
+        let tx = attempt.begin().await?;
+        Ok(attempt.complete(tx, result).await?)
+    }
+
+    /// Exchanges the token, and keeps the answer: Merge gives it once.
+    async fn ask(
+        &self,
+        context: &JobContext,
+        attempt: &Attempt,
+        public_token: &SecretString,
+    ) -> Result<Answer, JobError> {
+        attempt.throttle().await?;
+        let exchanged = context
+            .merge
+            .exchange_public_token(public_token)
+            .await
+            .map_err(refused_exchange)?;
+        let answer = Answer::from(exchanged);
+        let (keyring, organization_id) = (&context.keyring, &self.organization_id);
+        let bytes = answer.to_secret()?;
+        let mut tx = attempt.begin().await?;
+        exchanges::answered(&mut tx, keyring, organization_id, public_token, &bytes).await?;
+        tx.commit().await?;
+        Ok(answer)
+    }
+
+    /// Checks whose account it is, links it, enqueues its first poll, and completes the job.
+    async fn finish(
+        &self,
+        context: &JobContext,
+        attempt: &mut Attempt,
+        public_token: &SecretString,
+        answer: &Answer,
+        categories: &[String],
+    ) -> Result<(), JobError> {
+        let details = find_details(context, attempt, answer, categories).await?;
+
+        let mut tx = attempt.begin().await?;
+        let account = self.link(context, &mut tx, answer, &details).await?;
+        let (keyring, organization_id) = (&context.keyring, &self.organization_id);
+        exchanges::linked(&mut tx, keyring, organization_id, public_token, account.id).await?;
+        let poll = NewJob::new(&PollSyncStatus {
+            account_id: account.id,
+        })?
+        .organization(organization_id);
+        queue::enqueue(&mut tx, &poll).await?;
+        let result = json!({
+            "linked_account_id": account.id,
+            "integration_name": answer.integration_name(&details),
+            "integration_slug": answer.integration_slug(&details),
+        });
+        Ok(attempt.complete(tx, result).await?)
+    }
+
     /// Stores the link, if the account is one of this organization's.
     async fn link(
         &self,
         context: &JobContext,
         tx: &mut FencedTx,
-        exchanged: &Exchanged,
+        answer: &Answer,
         details: &AccountDetails,
     ) -> Result<LinkedAccount, JobError> {
         let origin_id = details.end_user_origin_id.as_deref().unwrap_or_default();
         let account = linked_accounts::find_for_link(tx, &self.organization_id, origin_id)
             .await?
             .ok_or_else(JobError::account_not_found)?;
-        let account_token = SecretString::from(exchanged.account_token.expose());
+        let account_token = SecretString::from(answer.account_token.as_str());
+        let merge_account_id = details
+            .id
+            .as_deref()
+            .or(answer.linked_account_id.as_deref());
         let linked = Linked {
-            merge_account_id: details
-                .id
-                .as_deref()
-                .or(exchanged.linked_account_id.as_deref()),
+            merge_account_id,
             merge_status: details.status.as_deref(),
-            integration_name: exchanged
-                .integration_name
-                .as_deref()
-                .or(details.integration.as_deref()),
-            integration_slug: exchanged
-                .integration_slug
-                .as_deref()
-                .or(details.integration_slug.as_deref()),
+            integration_name: answer.integration_name(details),
+            integration_slug: answer.integration_slug(details),
             account_token: &account_token,
         };
         match linked_accounts::link(tx, &context.keyring, account.id, &linked).await? {
@@ -131,22 +199,64 @@ impl ExchangeToken {
     }
 }
 
+/// What Merge answered to the exchange, as it is kept until the account is linked. Shown by no `Debug`.
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    account_token: String,
+    linked_account_id: Option<String>,
+    integration_name: Option<String>,
+    integration_slug: Option<String>,
+}
+
+impl Answer {
+    fn read(secret: &SecretSlice<u8>) -> Result<Self, JobError> {
+        // serde_json's own error could quote the secret.
+        serde_json::from_slice(secret.expose_secret())
+            .map_err(|_| JobError::cancel("keyring", "the kept answer cannot be read"))
+    }
+
+    fn to_secret(&self) -> Result<SecretSlice<u8>, JobError> {
+        serde_json::to_vec(self)
+            .map(SecretSlice::from)
+            .map_err(|_| JobError::cancel("keyring", "the answer cannot be kept"))
+    }
+
+    fn integration_name<'a>(&'a self, details: &'a AccountDetails) -> Option<&'a str> {
+        self.integration_name
+            .as_deref()
+            .or(details.integration.as_deref())
+    }
+
+    fn integration_slug<'a>(&'a self, details: &'a AccountDetails) -> Option<&'a str> {
+        self.integration_slug
+            .as_deref()
+            .or(details.integration_slug.as_deref())
+    }
+}
+
+impl From<Exchanged> for Answer {
+    fn from(exchanged: Exchanged) -> Self {
+        Self {
+            account_token: exchanged.account_token.expose().to_owned(),
+            linked_account_id: exchanged.linked_account_id,
+            integration_name: exchanged.integration_name,
+            integration_slug: exchanged.integration_slug,
+        }
+    }
+}
+
 /// Asks under each category until one is right.
 async fn find_details(
     context: &JobContext,
     attempt: &Attempt,
-    exchanged: &Exchanged,
+    answer: &Answer,
     categories: &[String],
 ) -> Result<AccountDetails, JobError> {
+    let token = AccountToken::new(answer.account_token.clone());
     for category in categories {
         attempt.throttle().await?;
         let category = parse_category(category)?;
-        match context
-            .merge
-            .account(category, &exchanged.account_token)
-            .details()
-            .await
-        {
+        match context.merge.account(category, &token).details().await {
             Ok(details) => return Ok(details),
             Err(
                 merge_client::Error::NotFound { .. }

@@ -4,14 +4,19 @@
 //! If deliveries wait and no job is there to drain them, because it died of a fault since mended, one is enqueued.
 //! Everything is bounded per run, and looked for anew at the next.
 
+use std::time::Duration;
+
 use queue::maintenance::Retention;
 use queue::{Attempt, Job, Lane, NewJob, Queue};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{idempotency_keys, sealed_link_tokens, webhook_deliveries};
+use store::{exchanges, idempotency_keys, sealed_link_tokens, webhook_deliveries};
 
 use crate::process_deliveries::ProcessDeliveries;
 use crate::{JobContext, JobError};
+
+/// How long a public token can be exchanged again, and an answer that led to nothing is kept at most.
+const KEEP_EXCHANGES: Duration = Duration::from_hours(1);
 
 /// Rows removed of one table in one run.
 const BATCH: u32 = 10_000;
@@ -51,6 +56,7 @@ impl Job for Maintain {
 
         let mut tx = attempt.begin().await?;
         let link_tokens = sealed_link_tokens::delete_expired(&mut tx).await?;
+        exchanges::delete_old(&mut tx, KEEP_EXCHANGES).await?;
         let keys =
             idempotency_keys::delete_old(&mut tx, settings.keep_idempotency_keys, BATCH).await?;
         let deliveries =

@@ -1,0 +1,12 @@
+//! The jobs, run by the queue against the sandbox: what each achieves, and what it survives.
+
+mod create_pending;
+mod delete_account;
+mod enqueue_due_polls;
+mod exchange_token;
+mod fetch_model_window;
+mod maintain;
+mod poll_sync_status;
+mod process_deliveries;
+mod relink_account;
+mod workshop;
