@@ -24,7 +24,10 @@ pub async fn connect(settings: &Database) -> anyhow::Result<PgPool> {
     reach(&options, settings.connect_timeout).await?;
     let timeouts = [
         ("statement_timeout", settings.statement_timeout),
-        ("idle_in_transaction_session_timeout", settings.idle_in_transaction_timeout),
+        (
+            "idle_in_transaction_session_timeout",
+            settings.idle_in_transaction_timeout,
+        ),
     ];
     let timeouts = timeouts.map(|(name, duration)| (name, duration.as_millis().to_string()));
     Ok(PgPoolOptions::new()
@@ -41,7 +44,9 @@ pub async fn migrate(settings: &Database) -> anyhow::Result<()> {
     let options = options(settings)?;
     reach(&options, settings.connect_timeout).await?;
     // A connection of its own, without time limits: building an index takes what it takes.
-    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_lazy_with(options);
     let migrated = store::migrate(&pool).await;
     pool.close().await;
     migrated.context("cannot bring the database to this program's shape")
@@ -52,7 +57,9 @@ pub async fn migrate(settings: &Database) -> anyhow::Result<()> {
 /// # Errors
 /// [`Unavailable`] when migrations are missing; the store's own when the database is newer.
 pub async fn check_shape(pool: &PgPool) -> anyhow::Result<()> {
-    let missing = store::missing_migrations(pool).await.context("cannot check the database")?;
+    let missing = store::missing_migrations(pool)
+        .await
+        .context("cannot check the database")?;
     anyhow::ensure!(
         missing == 0,
         Unavailable(format!(
@@ -98,6 +105,7 @@ async fn reach(options: &PgConnectOptions, patience: Duration) -> anyhow::Result
                 sqlx::Error::PoolTimedOut => {
                     anyhow::anyhow!("no answer in {}s", ATTEMPT_TIMEOUT.as_secs())
                 }
+                sqlx::Error::Database(error) => anyhow::anyhow!(error.message().to_owned()),
                 error => error.into(),
             }
             .context(Unavailable(message))
@@ -108,16 +116,18 @@ async fn reach(options: &PgConnectOptions, patience: Duration) -> anyhow::Result
 fn may_pass(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
-        sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| code.starts_with("57P") || code == "53300")
-        }
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| code.starts_with("57P") || code == "53300"),
         _ => false,
     }
 }
 
 /// Host, port and name of the database: all of its URL that may be shown.
 fn address(options: &PgConnectOptions) -> String {
-    let name = options.get_database().unwrap_or_else(|| options.get_username());
+    let name = options
+        .get_database()
+        .unwrap_or_else(|| options.get_username());
     match options.get_socket() {
         Some(socket) => format!("{}/{name}", socket.display()),
         None => format!("{}:{}/{name}", options.get_host(), options.get_port()),

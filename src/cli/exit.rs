@@ -47,7 +47,9 @@ fn code(error: &anyhow::Error) -> u8 {
     };
     let is_unavailable = |error: &anyhow::Error| {
         error.downcast_ref::<Unavailable>().is_some()
-            || error.chain().any(|cause| cause.is::<private_postgres::Error>())
+            || error
+                .chain()
+                .any(|cause| cause.is::<private_postgres::Error>())
     };
     match error {
         error if is_config(error) => CONFIG,
@@ -71,13 +73,19 @@ mod tests {
 
     #[test]
     fn the_code_tells_settings_from_surroundings() {
-        let config =
-            config::Error { key: "a.b".to_owned(), origin: "default".to_owned(), reason: "bad".to_owned() };
+        let config = config::Error {
+            key: "a.b".to_owned(),
+            origin: "default".to_owned(),
+            reason: "bad".to_owned(),
+        };
         let unavailable = anyhow!("refused").context(Unavailable("no database".to_owned()));
 
         assert_eq!(code(&anyhow!(config).context("cannot serve")), 78);
         assert_eq!(code(&unavailable.context("cannot serve")), 69);
-        assert_eq!(code(&anyhow!(private_postgres::Error::NoUnprivilegedUser)), 69);
+        assert_eq!(
+            code(&anyhow!(private_postgres::Error::NoUnprivilegedUser)),
+            69
+        );
         assert_eq!(code(&anyhow!("other")), 70);
     }
 

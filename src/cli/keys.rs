@@ -88,7 +88,11 @@ pub(super) async fn run(args: Args, config: &Config) -> anyhow::Result<()> {
 
 async fn create(pool: &PgPool, new: &New) -> anyhow::Result<()> {
     let key = ApiKey::generate();
-    let scopes: Vec<String> = new.scope.iter().map(|scope| scope.as_str().to_owned()).collect();
+    let scopes: Vec<String> = new
+        .scope
+        .iter()
+        .map(|scope| scope.as_str().to_owned())
+        .collect();
     let row = NewApiKey {
         name: &new.name,
         prefix: key.prefix(),
@@ -100,7 +104,11 @@ async fn create(pool: &PgPool, new: &New) -> anyhow::Result<()> {
     let id = api_keys::create(&mut *pool.acquire().await?, &row).await?;
     let mut out = io::stdout().lock();
     if new.json {
-        writeln!(out, "{}", serde_json::json!({ "id": id, "key": key.expose() }))?;
+        writeln!(
+            out,
+            "{}",
+            serde_json::json!({ "id": id, "key": key.expose() })
+        )?;
     } else {
         writeln!(out, "{}", key.expose())?;
     }
@@ -125,10 +133,18 @@ async fn list(pool: &PgPool, is_json: bool) -> anyhow::Result<()> {
         writeln!(out, "{text}")?;
         return Ok(());
     }
-    writeln!(out, "{:<36}  {:<11}  {:<20}  {:<16}  {:<12}  name", "id", "prefix", "organization", "scopes", "state")?;
+    writeln!(
+        out,
+        "{:<36}  {:<11}  {:<20}  {:<16}  {:<12}  name",
+        "id", "prefix", "organization", "scopes", "state"
+    )?;
     for key in keys {
         let organization = key.organization_id.as_deref().unwrap_or("all");
-        let state = if key.revoked_at.is_some() { "revoked" } else { "valid" };
+        let state = if key.revoked_at.is_some() {
+            "revoked"
+        } else {
+            "valid"
+        };
         writeln!(
             out,
             "{:<36}  {:<11}  {organization:<20}  {:<16}  {state:<12}  {}",

@@ -46,9 +46,14 @@ pub(super) struct Args {
 
 /// Runs the simulated Merge until it is told to stop.
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    telemetry::init_logs(&Telemetry { log_format: LogFormat::Text, filter: "info".to_owned() });
+    telemetry::init_logs(&Telemetry {
+        log_format: LogFormat::Text,
+        filter: "info".to_owned(),
+    });
     let stop = stop::on_signal()?;
-    let running = Sandbox::start(options(args)).await.context("cannot start the sandbox")?;
+    let running = Sandbox::start(options(args))
+        .await
+        .context("cannot start the sandbox")?;
     writeln!(io::stdout().lock(), "{}", running.base_url())?;
     stop.cancelled().await;
     running.stop().await;
@@ -56,8 +61,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn options(args: Args) -> Options {
-    let target =
-        args.webhook_url.zip(args.webhook_key).map(|(url, key)| WebhookTarget { url, key });
+    let target = args
+        .webhook_url
+        .zip(args.webhook_key)
+        .map(|(url, key)| WebhookTarget { url, key });
     Options {
         listen: args.listen,
         api_key: args.api_key,
@@ -69,8 +76,14 @@ fn options(args: Args) -> Options {
             changes_per_sync: args.changes,
             ..Schedule::default()
         },
-        plan: AccountPlan { records_per_account: args.records, ..AccountPlan::default() },
-        webhooks: WebhookOptions { target, ..WebhookOptions::default() },
+        plan: AccountPlan {
+            records_per_account: args.records,
+            ..AccountPlan::default()
+        },
+        webhooks: WebhookOptions {
+            target,
+            ..WebhookOptions::default()
+        },
         ..Options::default()
     }
 }

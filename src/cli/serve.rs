@@ -46,7 +46,9 @@ impl Args {
     /// The settings, with those that flags give.
     pub(super) fn settings(&self, mut sources: Sources) -> Sources {
         if let Some(listen) = &self.listen {
-            sources.flags.push(("http.listen", "--listen", listen.clone()));
+            sources
+                .flags
+                .push(("http.listen", "--listen", listen.clone()));
         }
         sources
     }
@@ -87,7 +89,11 @@ impl Service {
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let listen = config.http.listen;
-        let listener = if roles.contains(&Role::Api) { Some(bind(listen).await?) } else { None };
+        let listener = if roles.contains(&Role::Api) {
+            Some(bind(listen).await?)
+        } else {
+            None
+        };
         let address = match &listener {
             Some(listener) => Some(listener.local_addr().context("cannot tell our address")?),
             None => None,
@@ -102,9 +108,17 @@ impl Service {
         }
         let mut app = App::new(config, pool, telemetry::recorder())?;
         app.shutdown = stop;
-        let mut service = Self { app, address, roles: JoinSet::new() };
+        let mut service = Self {
+            app,
+            address,
+            roles: JoinSet::new(),
+        };
         service.spawn_roles(listener, roles);
-        tracing::info!(address = address.map(tracing::field::display), ?roles, "serving");
+        tracing::info!(
+            address = address.map(tracing::field::display),
+            ?roles,
+            "serving"
+        );
         Ok(service)
     }
 
@@ -112,7 +126,8 @@ impl Service {
         let app = self.app.clone();
         if let Some(listener) = listener {
             let serving = api::serve(listener, api::router(app.clone()), app.shutdown.clone());
-            self.roles.spawn(async { ("api", serving.await.map_err(Into::into)) });
+            self.roles
+                .spawn(async { ("api", serving.await.map_err(Into::into)) });
         }
         if roles.contains(&Role::Worker) {
             let working = worker::run(app.clone(), app.shutdown.clone());
@@ -126,7 +141,10 @@ impl Service {
             });
         }
         self.roles.spawn(async move {
-            let pause = || app.shutdown.run_until_cancelled(tokio::time::sleep(UPKEEP_INTERVAL));
+            let pause = || {
+                app.shutdown
+                    .run_until_cancelled(tokio::time::sleep(UPKEEP_INTERVAL))
+            };
             while pause().await.is_some() {
                 app.metrics.run_upkeep();
             }

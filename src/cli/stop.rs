@@ -12,9 +12,11 @@ pub(super) fn on_signal() -> anyhow::Result<CancellationToken> {
     let stop = token.clone();
     #[expect(clippy::disallowed_methods, reason = "lives as long as the process")]
     tokio::spawn(async move {
-        let mut next = async || tokio::select! {
-            _ = terminate.recv() => SignalKind::terminate(),
-            _ = interrupt.recv() => SignalKind::interrupt(),
+        let mut next = async || {
+            tokio::select! {
+                _ = terminate.recv() => SignalKind::terminate(),
+                _ = interrupt.recv() => SignalKind::interrupt(),
+            }
         };
         next().await;
         tracing::info!("stopping; a second signal stops at once");

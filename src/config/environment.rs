@@ -35,6 +35,10 @@ pub(super) struct Found {
 
 impl Environment {
     /// The environment of this process.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads it"
+    )]
     pub fn of_process() -> Self {
         Self::of(std::env::vars_os())
     }
@@ -52,6 +56,15 @@ impl Environment {
             (is_ours && !value.is_empty()).then_some((name, value))
         });
         Self(ours.collect())
+    }
+
+    /// `DATABASE_URL` alone, for a command that has settings of its own.
+    ///
+    /// # Errors
+    /// When it is not UTF-8.
+    pub fn database_url(&self) -> Result<Option<String>, Error> {
+        let found = self.get("DATABASE_URL", "database.url".to_owned())?;
+        Ok(found.map(|found| found.value))
     }
 
     /// The settings it holds.

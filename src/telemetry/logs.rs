@@ -16,8 +16,15 @@ pub fn init(settings: &Telemetry) {
         .with_span_events(FmtSpan::NONE)
         .with_writer(io::stderr);
     let started = match settings.log_format {
-        LogFormat::Text => builder.compact().with_ansi(io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
+        LogFormat::Text => builder
+            .compact()
+            .with_ansi(io::stderr().is_terminal())
+            .try_init(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .try_init(),
     };
     if started.is_ok() {
         std::panic::set_hook(Box::new(log_panic));
@@ -27,5 +34,9 @@ pub fn init(settings: &Telemetry) {
 fn log_panic(info: &PanicHookInfo<'_>) {
     let message = info.payload_as_str().unwrap_or("no message");
     let place = info.location().map(ToString::to_string).unwrap_or_default();
-    tracing::error!(panic.message = message, panic.place = place, "a task panicked: {message}");
+    tracing::error!(
+        panic.message = message,
+        panic.place = place,
+        "a task panicked: {message}"
+    );
 }

@@ -15,20 +15,67 @@ use Kind::{Counter, Histogram};
 /// Every metric that the crates below the API record: name, kind, labels, meaning. The API describes its own.
 ///
 /// Labels have few values, known beforehand: never an account, an organization or a job.
-const METRICS: [(&str, Kind, &str, &str); 8] = [
-    ("syncline_jobs_enqueued_total", Counter, "queue, kind", "Jobs enqueued, repeats of a pending one apart."),
-    ("syncline_jobs_started_total", Counter, "queue, kind", "Attempts begun."),
-    ("syncline_jobs_finished_total", Counter, "queue, kind, outcome", "Attempts ended."),
-    ("syncline_job_wait_duration_seconds", Histogram, "queue", "From when a job might run to when it did."),
-    ("syncline_fenced_writes_total", Counter, "", "Writes refused because the lane's lease was lost."),
-    ("syncline_leases_lost_total", Counter, "", "Leases this process lost by being silent for too long."),
-    ("syncline_lanes_rescued_total", Counter, "", "Lanes taken over from dead workers."),
-    ("syncline_limiter_wait_seconds", Histogram, "", "Waits of requests for their account's rate limit."),
+const METRICS: [(&str, Kind, &str, &str); 9] = [
+    (
+        "syncline_jobs_enqueued_total",
+        Counter,
+        "queue, kind",
+        "Jobs enqueued, repeats of a pending one apart.",
+    ),
+    (
+        "syncline_jobs_started_total",
+        Counter,
+        "queue, kind",
+        "Attempts begun.",
+    ),
+    (
+        "syncline_jobs_finished_total",
+        Counter,
+        "queue, kind, outcome",
+        "Attempts ended.",
+    ),
+    (
+        "syncline_job_wait_duration_seconds",
+        Histogram,
+        "queue",
+        "From when a job might run to when it did.",
+    ),
+    (
+        "syncline_job_run_duration_seconds",
+        Histogram,
+        "kind",
+        "How long attempts ran.",
+    ),
+    (
+        "syncline_fenced_writes_total",
+        Counter,
+        "",
+        "Writes refused because the lane's lease was lost.",
+    ),
+    (
+        "syncline_leases_lost_total",
+        Counter,
+        "",
+        "Leases this process lost by being silent for too long.",
+    ),
+    (
+        "syncline_lanes_rescued_total",
+        Counter,
+        "",
+        "Lanes taken over from dead workers.",
+    ),
+    (
+        "syncline_limiter_wait_seconds",
+        Histogram,
+        "",
+        "Waits of requests for their account's rate limit.",
+    ),
 ];
 
 /// Upper bounds of the buckets of durations: from a fast commit to a job's time-out.
-const SECONDS: [f64; 14] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+const SECONDS: [f64; 14] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
+];
 
 /// The process's recorder of metrics, installed by the first call; `render` gives Prometheus' text.
 pub fn recorder() -> PrometheusHandle {
@@ -82,7 +129,13 @@ mod tests {
         metrics::histogram!("syncline_limiter_wait_seconds").record(0.3);
 
         let text = handle.render();
-        assert!(text.contains("# HELP syncline_limiter_wait_seconds Waits of"), "{text}");
-        assert!(text.contains(r#"syncline_limiter_wait_seconds_bucket{le="0.5"} 1"#), "{text}");
+        assert!(
+            text.contains("# HELP syncline_limiter_wait_seconds Waits of"),
+            "{text}"
+        );
+        assert!(
+            text.contains(r#"syncline_limiter_wait_seconds_bucket{le="0.5"} 1"#),
+            "{text}"
+        );
     }
 }
