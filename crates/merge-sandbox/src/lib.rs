@@ -1,4 +1,8 @@
 #![doc = include_str!("../README.md")]
+#![expect(
+    clippy::disallowed_types,
+    reason = "refuses as Merge does, not with our problem bodies"
+)]
 
 mod account;
 mod clock;
