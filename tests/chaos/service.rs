@@ -32,6 +32,16 @@ pub(crate) struct Service {
     child: Option<Child>,
 }
 
+impl Drop for Service {
+    /// A test that fails wants to know what the service said.
+    #[expect(clippy::print_stderr, reason = "shown with the failure")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the end of the service's log:\n{}", self.log());
+        }
+    }
+}
+
 /// What a caller of its API needs.
 #[derive(Clone)]
 pub(crate) struct Caller {
@@ -48,6 +58,8 @@ impl Service {
             .local_addr()
             .unwrap()
             .port();
+        // reqwest wants a TLS provider even where there is no TLS; whoever installs one first wins.
+        let _is_first = rustls::crypto::ring::default_provider().install_default();
         let random = || STANDARD.encode(rand::random::<[u8; 32]>());
         Self {
             merge_api_key: random(),

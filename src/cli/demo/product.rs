@@ -115,6 +115,8 @@ impl Account {
 impl Product {
     /// A caller of the API at that address, with that key.
     pub(super) fn new(api: Url, key: SecretString) -> Result<Self> {
+        // reqwest wants a TLS provider even where there is no TLS; whoever installs one first wins.
+        let _is_first = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder().timeout(Duration::from_secs(40)).build()?;
         Ok(Self { http, api, key })
     }

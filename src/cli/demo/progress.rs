@@ -51,14 +51,6 @@ impl Progress {
             last_stage: Stage::Linking,
         }
     }
-
-    /// A line of text above the accounts' lines.
-    pub(super) fn say(&self, text: &str) {
-        match &self.screen {
-            Some(screen) => drop(screen.println(text)),
-            None => print(text),
-        }
-    }
 }
 
 impl Line {

@@ -103,19 +103,21 @@ pub async fn has_caught_up(pool: &PgPool, sandbox: &Handle) -> Result<bool> {
     Ok(true)
 }
 
-/// Stops the sandbox's changes, and returns when every account has synced once more since, so that nothing
-/// it holds is still to be announced.
+/// Stops the sandbox's changes, and returns when every account has synced once from beginning to end
+/// since, so that nothing it holds is still to be announced.
 pub async fn settle(sandbox: &Handle) {
     sandbox.freeze(true);
     let frozen_at = sandbox.now();
+    // One that began before may have seen its last changes just before its finish.
+    let has_synced = |account: &AccountView| {
+        account.has_ended_first_sync
+            && !account.is_syncing
+            && account
+                .sync_started_at
+                .is_some_and(|started_at| started_at > frozen_at)
+    };
     loop {
         let accounts = sandbox.accounts();
-        let has_synced = |account: &AccountView| {
-            account.has_ended_first_sync
-                && account
-                    .synced_at
-                    .is_some_and(|synced_at| synced_at > frozen_at)
-        };
         for account in accounts
             .iter()
             .filter(|account| !account.is_syncing && !has_synced(account))
