@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -43,13 +44,13 @@ fn code(error: &anyhow::Error) -> u8 {
     // An error given as context is found by `downcast_ref` only, a cause by walking the chain only.
     let is_config = |error: &anyhow::Error| {
         error.downcast_ref::<config::Error>().is_some()
-            || error.chain().any(|cause| cause.is::<config::Error>())
+            || error.chain().any(<dyn Error>::is::<config::Error>)
     };
     let is_unavailable = |error: &anyhow::Error| {
         error.downcast_ref::<Unavailable>().is_some()
             || error
                 .chain()
-                .any(|cause| cause.is::<private_postgres::Error>())
+                .any(<dyn Error>::is::<private_postgres::Error>)
     };
     match error {
         error if is_config(error) => CONFIG,

@@ -50,7 +50,7 @@ fn the_defaults_hold_with_what_is_required() {
     assert_eq!(config.merge.api_base.as_str(), "https://api.merge.dev/");
     assert_eq!(config.merge.requests_per_minute, 80);
     assert_eq!(config.queue.slots.sync, 16);
-    assert_eq!(config.sync.overlap, Duration::from_secs(120));
+    assert_eq!(config.sync.overlap, Duration::from_mins(2));
     assert_eq!(config.telemetry.log_format, LogFormat::Text);
     assert!(config.http.api_key.is_none());
     assert!(config.database.migrate_on_start);
@@ -100,6 +100,7 @@ fn flags_win_over_environment_over_file_over_defaults() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn every_fault_is_one_line_with_key_origin_and_remedy() {
     for (variable, value, expected) in [
         (

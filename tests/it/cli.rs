@@ -1,5 +1,7 @@
 //! The binary itself: exit codes, signals, and what it prints.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod binary;
 mod exit_codes;
 mod keys;

@@ -20,7 +20,7 @@ const MERGE_KEY: &str = "canary-merge-api-key";
 const WEBHOOK_SECRET: &str = "canary-webhook-secret";
 
 /// Longest wait for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running `serve`, its log, and a client of its API.
 struct Serve {
