@@ -1,5 +1,7 @@
 //! The jobs, run by the queue against the sandbox: what each achieves, and what it survives.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod create_pending;
 mod delete_account;
 mod enqueue_due_polls;

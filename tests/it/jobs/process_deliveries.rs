@@ -49,9 +49,9 @@ fn employee_synced(workshop: &Workshop, account: &Account) -> Value {
     )
 }
 
-async fn polls(workshop: &Workshop, account: &Account) -> u64 {
-    let view = workshop.sandbox.account(account.merge_id).unwrap();
-    view.requests
+/// Requests about the account so far.
+fn requests(workshop: &Workshop, account: &Account) -> u64 {
+    workshop.sandbox.account(account.merge_id).unwrap().requests
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn a_word_without_a_time_leads_to_a_poll_and_each_time_again() {
 async fn a_failed_sync_is_noted_and_leads_to_nothing() {
     let workshop = Workshop::new().await;
     let account = workshop.synced("acme").await;
-    let requests = polls(&workshop, &account).await;
+    let before = requests(&workshop, &account);
 
     workshop
         .deliver(&body(
@@ -157,7 +157,7 @@ async fn a_failed_sync_is_noted_and_leads_to_nothing() {
         ))
         .await;
 
-    assert_eq!(polls(&workshop, &account).await, requests);
+    assert_eq!(requests(&workshop, &account), before);
     assert_eq!(workshop.verdicts().await[0].0, "processed");
 }
 
@@ -172,12 +172,12 @@ async fn duplicates_and_old_news_change_nothing() {
     let new = sync_completed(&workshop, &account);
 
     workshop.deliver(&new).await;
-    let requests = polls(&workshop, &account).await;
+    let before = requests(&workshop, &account);
     let models = workshop.models(account.id).await;
     workshop.deliver(&old).await;
     workshop.deliver(&new).await;
 
-    assert_eq!(polls(&workshop, &account).await, requests);
+    assert_eq!(requests(&workshop, &account), before);
     for (before, after) in models.iter().zip(workshop.models(account.id).await) {
         assert_eq!(before.fetched_through, after.fetched_through);
         assert_eq!(before.available_through, after.available_through);
