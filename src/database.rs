@@ -36,6 +36,14 @@ pub async fn connect(settings: &Database) -> anyhow::Result<PgPool> {
         .connect_lazy_with(options.options(timeouts)))
 }
 
+/// Another pool to the same database, with the same time limits and so many connections, at most.
+pub fn like(pool: &PgPool, max_connections: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(pool.options().get_acquire_timeout())
+        .connect_lazy_with((*pool.connect_options()).clone())
+}
+
 /// Applies the migrations that are missing. Safe while other processes do the same.
 ///
 /// # Errors

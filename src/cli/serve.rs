@@ -17,6 +17,9 @@ use crate::{api, database, scheduler, telemetry, worker};
 /// How often the recorder of metrics tidies up, so that it does not grow when nobody asks for it.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Connections of the API's own: no burst of jobs makes a webhook or a person wait for one.
+const API_CONNECTIONS: u32 = 10;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// What this process does; by default everything.
@@ -125,7 +128,9 @@ impl Service {
     fn spawn_roles(&mut self, listener: Option<TcpListener>, roles: &[Role]) {
         let app = self.app.clone();
         if let Some(listener) = listener {
-            let serving = api::serve(listener, api::router(app.clone()), app.shutdown.clone());
+            let mut api = app.clone();
+            api.pool = database::like(&app.pool, API_CONNECTIONS);
+            let serving = api::serve(listener, api::router(api), app.shutdown.clone());
             self.roles
                 .spawn(async { ("api", serving.await.map_err(Into::into)) });
         }

@@ -66,13 +66,10 @@ impl Caller {
                 .bearer_auth(&self.api_key)
                 .header("idempotency-key", key)
                 .json(body);
-            let answer = match request.send().await {
-                Ok(answer) => answer,
+            let Ok(answer) = request.send().await else {
                 // Killed.
-                Err(_) => {
-                    sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
+                sleep(Duration::from_millis(100)).await;
+                continue;
             };
             match answer.status() {
                 StatusCode::OK => {

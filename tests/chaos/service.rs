@@ -145,7 +145,7 @@ impl Service {
             .await
             .unwrap();
         assert!(asked.success());
-        let ended = timeout(Duration::from_secs(60), child.wait()).await;
+        let ended = timeout(Duration::from_mins(1), child.wait()).await;
         ended
             .expect("the service stops when asked to")
             .unwrap()

@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use merge_client::catalogue::Category;
-use reqwest::{Client, Response};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 use url::Url;
+use uuid::Uuid;
+
+/// How long an answer may be put off.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A caller of the API.
 #[derive(Debug, Clone)]
@@ -147,8 +152,7 @@ impl Product {
     /// How an account stands.
     pub(super) async fn account(&self, id: &str) -> Result<Account> {
         let url = self.api.join(&format!("api/merge/linked-accounts/{id}"))?;
-        let request = self.http.get(url).bearer_auth(self.key.expose_secret());
-        read(request.send().await?).await
+        self.patiently(self.http.get(url)).await
     }
 
     /// The service's figures, as Prometheus would read them.
@@ -158,27 +162,44 @@ impl Product {
     }
 
     async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T> {
+        // One key for all tries: however often it is asked, it is done once.
+        let key = Uuid::now_v7().to_string();
         let request = self
             .http
             .post(self.api.join(path)?)
-            .bearer_auth(self.key.expose_secret());
-        // Not the default of ten seconds: a machine that is just starting may be slow.
-        let request = request.header("prefer", "wait=25").json(body);
-        let answer = request
-            .send()
-            .await
-            .with_context(|| format!("cannot reach {path}"))?;
-        read(answer)
+            .header("idempotency-key", key)
+            .json(body);
+        self.patiently(request)
             .await
             .with_context(|| format!("{path} did not succeed"))
     }
+
+    /// Asks until there is an answer: a backend that waits when told to, as all should.
+    async fn patiently<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
+        let request = request.bearer_auth(self.key.expose_secret());
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let request = request.try_clone().context("the body is in memory")?;
+            let answer = request.send().await?;
+            let status = answer.status();
+            if status == StatusCode::OK {
+                return answer
+                    .json()
+                    .await
+                    .context("the answer is not what the API promises");
+            }
+            let comes_later = [StatusCode::ACCEPTED, StatusCode::SERVICE_UNAVAILABLE];
+            if !comes_later.contains(&status) || Instant::now() > deadline {
+                bail!("{status}: {}", answer.text().await.unwrap_or_default());
+            }
+            sleep(retry_after(&answer)).await;
+        }
+    }
 }
 
-async fn read<T: DeserializeOwned>(answer: Response) -> Result<T> {
-    let status = answer.status();
-    let body = answer.bytes().await?;
-    if status != reqwest::StatusCode::OK {
-        bail!("{status}: {}", String::from_utf8_lossy(&body));
-    }
-    serde_json::from_slice(&body).context("the answer is not what the API promises")
+/// How long the service asks us to wait.
+fn retry_after(answer: &Response) -> Duration {
+    let header = answer.headers().get("retry-after");
+    let seconds = header.and_then(|value| value.to_str().ok()?.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(1))
 }

@@ -96,7 +96,7 @@ async fn a_caller_in_a_hurry_gets_the_job_s_address() {
 async fn exchanging_a_public_token_activates_the_account() {
     let app = TestApp::new().await;
     let link = app.while_working(app.post(CREATE, &create("org_1"))).await;
-    let public_token = app.finish_linking(&link.text("link_token")).await;
+    let public_token = app.finish_linking(&link.text("link_token"));
 
     let body = json!({"organization_id": "org_1", "public_token": public_token});
     let exchange = app.post("/api/merge/exchange-public-token", &body);
@@ -121,7 +121,7 @@ async fn exchanging_a_public_token_activates_the_account() {
 async fn a_public_token_of_another_organization_is_not_found() {
     let app = TestApp::new().await;
     let link = app.while_working(app.post(CREATE, &create("org_1"))).await;
-    let public_token = app.finish_linking(&link.text("link_token")).await;
+    let public_token = app.finish_linking(&link.text("link_token"));
 
     let body = json!({"organization_id": "org_2", "public_token": public_token});
     let answer = app

@@ -156,7 +156,7 @@ impl TestApp {
     }
 
     /// Does in the sandbox what an end user does in the dialog; gives the public token.
-    pub(crate) async fn finish_linking(&self, link_token: &str) -> String {
+    pub(crate) fn finish_linking(&self, link_token: &str) -> String {
         self.sandbox
             .complete_link(link_token, &CompleteLink::default())
             .unwrap()
@@ -173,7 +173,7 @@ impl TestApp {
             .while_working(self.post("/api/merge/create-link-token", &body))
             .await;
         link.expect(200);
-        let public_token = self.finish_linking(&link.text("link_token")).await;
+        let public_token = self.finish_linking(&link.text("link_token"));
         let body = json!({"organization_id": organization_id, "public_token": public_token});
         let exchange = self.post("/api/merge/exchange-public-token", &body);
         let exchange = self.while_working(exchange).await;

@@ -72,7 +72,9 @@ impl TestApp {
         .unwrap();
         assert!(tables.len() > 10);
         // Bytes are shown in hex.
-        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let hex = secret
+            .bytes()
+            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         for table in tables {
             let search = format!(
                 "SELECT count(*) FROM {table} AS t \
