@@ -130,9 +130,13 @@ impl Service {
         if let Some(listener) = listener {
             let mut api = app.clone();
             api.pool = database::like(&app.pool, API_CONNECTIONS);
+            let pool = api.pool.clone();
             let serving = api::serve(listener, api::router(api), app.shutdown.clone());
-            self.roles
-                .spawn(async { ("api", serving.await.map_err(Into::into)) });
+            self.roles.spawn(async move {
+                let served = serving.await;
+                pool.close().await;
+                ("api", served.map_err(Into::into))
+            });
         }
         if roles.contains(&Role::Worker) {
             let working = worker::run(app.clone(), app.shutdown.clone());

@@ -2,7 +2,7 @@
 //!
 //! Each run has a fresh database on the server, since each run has a new sandbox, which knows nothing
 //! of the accounts of the run before. The database stays until the next run, to be looked at; its name
-//! is kept in `.syncline/demo-databases`.
+//! is kept in `.syncline/demo-databases` (`-elsewhere`: on the server of DATABASE_URL).
 
 use std::{
     fs,
@@ -22,12 +22,14 @@ use uuid::Uuid;
 
 use crate::{
     api::ApiKey,
+    cli::Unavailable,
     config::{Config, Need, Sources},
 };
 
 /// Below the folder in which the demo is started; git ignores it.
 const FOLDER: &str = ".syncline";
 const DATABASES: &str = "demo-databases";
+const DATABASES_ELSEWHERE: &str = "demo-databases-elsewhere";
 const SECRETS: &str = "demo-secrets.json";
 
 /// A database, ready to be migrated, and secrets.
@@ -69,7 +71,12 @@ impl Ground {
             .or(of_server)
             .unwrap_or_default();
         let base = Url::parse(&base).context("the database's address is not a URL")?;
-        let database_url = fresh_database(&base, &folder.join(DATABASES)).await?;
+        let list = if server.is_some() {
+            DATABASES
+        } else {
+            DATABASES_ELSEWHERE
+        };
+        let database_url = fresh_database(&base, &folder.join(list)).await?;
         Ok(Self {
             server,
             database_url,
@@ -126,7 +133,10 @@ async fn fresh_database(base: &Url, list: &Path) -> Result<Url> {
     let url = at(&name);
     Postgres::create_database(url.as_str())
         .await
-        .context("cannot create a database for the demo; may the role create databases?")?;
+        .context(Unavailable(
+            "cannot create a database for the demo; is the server there, and may the role create databases?"
+                .to_owned(),
+        ))?;
     Ok(url)
 }
 
