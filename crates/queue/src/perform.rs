@@ -3,7 +3,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
 use crate::{
@@ -62,10 +62,13 @@ pub async fn perform<C: Send + Sync + 'static>(
         ready.cancellation.cancelled().await;
         sleep(CANCEL_GRACE).await;
     };
+    let began = Instant::now();
     let ended = tokio::select! {
         ended = &mut task.0 => ended,
         () = cut_off => return Err(failed("aborted", "was cut off".to_owned())),
     };
+    metrics::histogram!("syncline_job_run_duration_seconds", "kind" => job.kind.clone())
+        .record(began.elapsed().as_secs_f64());
     match ended {
         Ok(Ok(Ok((is_complete, answer)))) => match answer {
             // Complete is complete, whatever was returned afterwards.
