@@ -45,6 +45,8 @@ use crate::{
 
 /// How long nothing at all may happen before the demo gives up.
 const PATIENCE: Duration = Duration::from_mins(3);
+/// Requests the sandbox takes for one account in a minute: as Merge's Enterprise plan.
+const PROVIDER_LIMIT: u32 = 600;
 
 /// What to show.
 #[derive(Debug, Clone, clap::Args)]
@@ -101,6 +103,7 @@ pub(super) async fn run(args: Args, sources: Sources) -> Result<()> {
 async fn start_sandbox(args: &Args, ground: &Ground) -> Result<Running> {
     let options = merge_sandbox::Options {
         api_key: ground.secrets.sandbox_key.clone(),
+        requests_per_minute: Some(PROVIDER_LIMIT),
         // A few more than asked for rather than a few less.
         plan: AccountPlan {
             records_per_account: args.records.div_ceil(args.accounts),

@@ -85,6 +85,9 @@ fn config(
         ("merge.api_key", secrets.sandbox_key.clone()),
         ("merge.webhook_secrets", secrets.webhook_secret.clone()),
         ("encryption.keys", secrets.encryption_key.clone()),
+        // Nine tenths of what the sandbox takes for an account, half of that at once.
+        ("merge.requests_per_minute", "540".to_owned()),
+        ("merge.burst", "270".to_owned()),
         // The sandbox syncs twice a minute, not twice a day.
         ("sync.poll_initial", "5s".to_owned()),
         ("sync.poll_fast", "20s".to_owned()),
