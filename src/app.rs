@@ -38,8 +38,8 @@ impl App {
     /// # Errors
     /// When the HTTP client cannot be built, or the encryption keys cannot be read.
     pub fn new(config: Config, pool: PgPool, metrics: PrometheusHandle) -> anyhow::Result<Self> {
-        let keyring = Keyring::parse(&config.encryption.keys)
-            .context("cannot read the encryption keys")?;
+        let keyring =
+            Keyring::parse(&config.encryption.keys).context("cannot read the encryption keys")?;
         let settings = merge_client::Settings {
             request_timeout: config.merge.request_timeout,
             max_body_bytes: config.merge.max_body_bytes,
@@ -108,9 +108,10 @@ impl App {
     }
 }
 
-
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("App").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("App")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }

@@ -49,7 +49,10 @@ impl Cli {
     /// Exit codes: 0 done; 2 the command line is wrong; 69 something needed is unavailable, such as the database;
     /// 78 a setting is wrong; 70 any other failure. A failure is one line on stderr.
     pub fn run(self) -> ExitCode {
-        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        let runtime = match tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+        {
             Ok(runtime) => runtime,
             Err(error) => return exit::failure(&anyhow::Error::new(error).context("cannot start")),
         };

@@ -1,6 +1,6 @@
 //! The whole service, in process: its API over a real database, a real queue, and the sandbox in Merge's place.
 
 mod api;
-mod jobs;
 mod cli;
+mod jobs;
 mod support;
