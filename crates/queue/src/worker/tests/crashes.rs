@@ -76,6 +76,51 @@ async fn a_stale_worker_cannot_write_under_its_successor_either() {
     let _ = &mut attempt;
 }
 
+/// Handing back gives the attempt back, so the successor's has the same number: only owner and epoch tell
+/// them apart.
+#[tokio::test]
+async fn a_handler_that_outlives_its_drained_worker_changes_nothing() {
+    let database = TestDatabase::new().await;
+    let pool = database.pool();
+    let id = probe::add(pool, &Probe::in_lane("a", Act::Effect)).await;
+    let client = client(pool);
+    let (drained, successor) = (probe::worker(pool).await, probe::worker(pool).await);
+    let (ready, attempt) = probe::claim_and_start(&client, drained)
+        .await
+        .pop()
+        .unwrap();
+    let claimed = lease::holdings(pool, drained, &[])
+        .await
+        .unwrap()
+        .pop()
+        .unwrap();
+    let releasable = release::Releasable {
+        lane: claimed.lane,
+        epoch: claimed.epoch,
+        limiter_ahead: Duration::ZERO,
+    };
+    release::release(pool, drained, &[releasable])
+        .await
+        .unwrap();
+    let (_, rightful) = probe::claim_and_start(&client, successor)
+        .await
+        .pop()
+        .unwrap();
+
+    let begun = attempt.begin().await;
+    settle::write_one(pool, &probe::registry(), ready.job, Ok(Completion::Done))
+        .await
+        .unwrap();
+
+    assert_eq!(rightful.number(), attempt.number());
+    assert!(matches!(begun, Err(Error::Fenced { .. })), "{begun:?}");
+    assert_eq!(
+        client.get(id).await.unwrap().unwrap().state,
+        JobState::Running
+    );
+    assert!(rightful.begin().await.is_ok());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_take_over_waits_for_a_transaction_behind_the_fence() {
     let database = TestDatabase::new().await;
