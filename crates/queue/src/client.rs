@@ -26,6 +26,9 @@ pub(crate) const WAKE_CHANNEL: &str = "syncline_wake";
 const OWN_CONNECTIONS: u32 = 3;
 const OWN_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long the worker's tasks wait for a statement before they go on without its answer.
+const STATEMENT_PATIENCE: Duration = Duration::from_secs(10);
+
 /// A handle on the queue; clones share everything. Make one for a process.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -132,6 +135,31 @@ impl Client {
         F: Future<Output: Send> + Send + 'static,
     {
         tokio::spawn(self.shared.tasks.track_future(future))
+    }
+
+    /// Runs statements of the queue's own to their end, but waits for them only so long.
+    ///
+    /// In a task of its own, because a future that is dropped inside `Pool::begin` leaves an open
+    /// transaction in the pool (launchbadge/sqlx#4393). What takes effect after the wait is found by the
+    /// dispatcher's reconciliation, as is a commit whose answer was lost.
+    pub(crate) async fn patiently<T, F>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(PgPool) -> F,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let task = self.spawn(work(self.shared.own_pool.clone()));
+        match tokio::time::timeout(STATEMENT_PATIENCE, task).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_aborted)) => Err(Error::ShuttingDown),
+            Err(_elapsed) => Err(Error::Database {
+                operation,
+                source: sqlx::Error::PoolTimedOut,
+            }),
+        }
     }
 
     /// Waits for everything that was spawned.

@@ -21,7 +21,6 @@ use crate::{
     enqueue::{NewJob, enqueue},
     error::Error,
     job::{Job, chain},
-    worker::patiently,
 };
 
 /// How often due schedules are looked for at least.
@@ -99,13 +98,14 @@ pub async fn run(client: Client, schedules: Vec<Schedule>, stop: CancellationTok
     let mut is_synced = false;
     loop {
         let work = schedules.clone();
-        let fired = patiently(&client, "fire schedules", move |pool| async move {
-            if !is_synced {
-                sync(&pool, &work).await?;
-            }
-            fire_due(&pool, &work).await
-        })
-        .await;
+        let fired = client
+            .patiently("fire schedules", move |pool| async move {
+                if !is_synced {
+                    sync(&pool, &work).await?;
+                }
+                fire_due(&pool, &work).await
+            })
+            .await;
         let pause = match fired {
             Ok(fired) => {
                 is_synced = true;

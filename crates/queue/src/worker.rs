@@ -8,7 +8,6 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use sqlx::PgPool;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -184,34 +183,6 @@ async fn run_tasks(
     let (identity, (), ()) = tokio::join!(ending, keeping, listening);
     if let Err(error) = lease::sign_off(client.own_pool(), &identity).await {
         tracing::warn!(error = %crate::job::chain(&error), "cannot sign the worker off; its lease runs out");
-    }
-}
-
-/// How long the worker's tasks wait for a statement before they go on without its answer.
-pub(crate) const STATEMENT_PATIENCE: Duration = Duration::from_secs(10);
-
-/// Runs statements of the queue's own to their end, but waits for them only so long.
-///
-/// In a task of its own, because a future that is dropped inside `Pool::begin` leaves an open transaction
-/// in the pool (launchbadge/sqlx#4393). What takes effect after the wait is found by [`dispatcher`]'s
-/// reconciliation, as is a commit whose answer was lost.
-pub(crate) async fn patiently<T, F>(
-    client: &Client,
-    operation: &'static str,
-    work: impl FnOnce(PgPool) -> F,
-) -> Result<T, Error>
-where
-    T: Send + 'static,
-    F: Future<Output = Result<T, Error>> + Send + 'static,
-{
-    let task = client.spawn(work(client.own_pool().clone()));
-    match tokio::time::timeout(STATEMENT_PATIENCE, task).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_aborted)) => Err(Error::ShuttingDown),
-        Err(_elapsed) => Err(Error::Database {
-            operation,
-            source: sqlx::Error::PoolTimedOut,
-        }),
     }
 }
 

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Ready, Settings, claim,
     lease::{Change, Identity},
-    patiently, release,
+    release,
     settle::{Settled, Tickets},
     start,
 };
@@ -179,20 +179,24 @@ impl Dispatcher {
         if want.any + want.urgent == 0 {
             return Ok(self.settings.poll_interval);
         }
-        let next = patiently(&self.client, "look for due lanes", |pool| async move {
-            claim::next_due(&pool).await
-        })
-        .await?;
+        let next = self
+            .client
+            .patiently("look for due lanes", |pool| async move {
+                claim::next_due(&pool).await
+            })
+            .await?;
         match next {
             None => return Ok(Duration::MAX),
             Some(until_due) if !until_due.is_zero() => return Ok(until_due),
             Some(_) => {}
         }
         let worker = self.identity.current();
-        let claimed = patiently(&self.client, "claim lanes", move |pool| async move {
-            claim::claim(&pool, worker, want).await
-        })
-        .await?;
+        let claimed = self
+            .client
+            .patiently("claim lanes", move |pool| async move {
+                claim::claim(&pool, worker, want).await
+            })
+            .await?;
         // More may be due than was wanted; the next look is then when a slot is free.
         for lane in claimed {
             self.own(lane.lane, lane.epoch, lane.limiter_ahead);
@@ -243,10 +247,12 @@ impl Dispatcher {
             return Ok(());
         }
         let asked = hungry.clone();
-        let due = patiently(&self.client, "look for due jobs", move |pool| async move {
-            start::due(&pool, &hungry, LOOKAHEAD).await
-        })
-        .await?;
+        let due = self
+            .client
+            .patiently("look for due jobs", move |pool| async move {
+                start::due(&pool, &hungry, LOOKAHEAD).await
+            })
+            .await?;
         let with_due: HashSet<&str> = due.iter().map(|job| job.lane.as_str()).collect();
         for (lane, owned) in &mut self.lanes {
             if asked.iter().any(|asked| asked == lane.as_str()) {
@@ -258,10 +264,12 @@ impl Dispatcher {
             return Ok(());
         }
         let worker = self.identity.current();
-        let started = patiently(&self.client, "start jobs", move |pool| async move {
-            start::start(&pool, worker, &chosen).await
-        })
-        .await?;
+        let started = self
+            .client
+            .patiently("start jobs", move |pool| async move {
+                start::start(&pool, worker, &chosen).await
+            })
+            .await?;
         for job in started {
             self.hand_over(job);
         }
@@ -366,10 +374,12 @@ impl Dispatcher {
             return Ok(());
         }
         let worker = self.identity.current();
-        let released = patiently(&self.client, "let lanes go", move |pool| async move {
-            release::release(&pool, worker, &idle).await
-        })
-        .await?;
+        let released = self
+            .client
+            .patiently("let lanes go", move |pool| async move {
+                release::release(&pool, worker, &idle).await
+            })
+            .await?;
         let mut is_turn_over = false;
         for lane in released {
             let owned = self.lanes.remove(&lane);
@@ -388,10 +398,12 @@ impl Dispatcher {
     async fn reconcile(&mut self) -> Result<(), Error> {
         let worker = self.identity.current();
         let running: Vec<_> = self.running.keys().map(|id| id.0).collect();
-        let truth = patiently(&self.client, "reconcile lanes", move |pool| async move {
-            super::lease::holdings(&pool, worker, &running).await
-        })
-        .await?;
+        let truth = self
+            .client
+            .patiently("reconcile lanes", move |pool| async move {
+                super::lease::holdings(&pool, worker, &running).await
+            })
+            .await?;
         let held: HashMap<_, _> = truth
             .into_iter()
             .map(|lane| (lane.lane.clone(), lane))

@@ -10,7 +10,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Settings, claim::Claimed, patiently};
+use super::{Settings, claim::Claimed};
 use crate::{
     client::Client,
     error::Error,
@@ -169,10 +169,12 @@ impl Keeper {
 
     async fn rescue(&self) {
         let exhausted = self.settings.rate.exhausted();
-        let rescued = patiently(&self.client, "rescue lanes", move |pool| async move {
-            rescue(&pool, exhausted).await
-        })
-        .await;
+        let rescued = self
+            .client
+            .patiently("rescue lanes", move |pool| async move {
+                rescue(&pool, exhausted).await
+            })
+            .await;
         match rescued {
             Ok(0) => {}
             Ok(lanes) => {
@@ -222,16 +224,17 @@ fn host() -> String {
 
 /// Says that the worker takes no more jobs.
 pub(super) async fn announce_drain(client: &Client, worker: WorkerId) -> Result<(), Error> {
-    patiently(client, "announce the drain", move |pool| async move {
-        sqlx::query!(
+    client
+        .patiently("announce the drain", move |pool| async move {
+            sqlx::query!(
             "UPDATE syncline.workers SET state = 'draining' WHERE id = $1 AND state = 'running'",
             worker.0
         )
         .execute(&pool)
         .await
         .map_err(Error::database("announce the drain"))
-    })
-    .await?;
+        })
+        .await?;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use crate::{
     job::{Failure, chain},
     registry::{KindPolicy, Registry},
     retry::RetryPolicy,
-    worker::{Completion, patiently},
+    worker::Completion,
 };
 
 pub(crate) mod write;
@@ -264,9 +264,11 @@ impl Settler {
     async fn write_until_done(&self, settlements: &Arc<Vec<Settlement>>) -> HashSet<JobId> {
         loop {
             let batch = Arc::clone(settlements);
-            let written = patiently(&self.client, "settle jobs", move |pool| async move {
-                write::write(&pool, &batch).await
-            });
+            let written = self
+                .client
+                .patiently("settle jobs", move |pool| async move {
+                    write::write(&pool, &batch).await
+                });
             match written.await {
                 Ok(accepted) => return accepted,
                 Err(error) => {
