@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     client::Client,
-    enqueue::EnqueueInto,
+    enqueue::{EnqueueInto, Parent},
     error::{Error, Throttled},
     ids::{JobId, Lane, Queue, WorkerId},
     limiter::SharedLimiter,
@@ -39,6 +39,7 @@ pub(crate) struct Started {
     pub(crate) max_attempts: u16,
     pub(crate) payload: Value,
     pub(crate) limit_key: Option<String>,
+    pub(crate) trace_context: Option<String>,
     pub(crate) started_at: DateTime<Utc>,
     /// How long it was due before it started.
     pub(crate) waited: Duration,
@@ -90,6 +91,11 @@ impl Attempt {
         self.job.max_attempts
     }
 
+    /// The W3C `traceparent` of whoever enqueued the job.
+    pub fn trace_context(&self) -> Option<&str> {
+        self.job.trace_context.as_deref()
+    }
+
     /// Fires when the job should stop: cancelled, lease lost, or the process is going down.
     pub fn cancellation(&self) -> &CancellationToken {
         &self.cancellation
@@ -101,8 +107,8 @@ impl Attempt {
 
     /// Begins a transaction for the job's effects, behind the fence.
     ///
-    /// The job's row and its lane's are locked until the end: whoever would take the lane over waits, and
-    /// who took it over before makes this fail. Keep it short, and never talk to anybody meanwhile.
+    /// The job's row is locked until the end: whoever would take the lane over waits, and who took it over
+    /// before makes this fail. Keep it short, and never talk to anybody meanwhile.
     ///
     /// # Errors
     /// [`Error::Fenced`] when the lease is lost (stop, nothing may be written), [`Error::Database`].
@@ -132,6 +138,7 @@ impl Attempt {
         Ok(FencedTx {
             tx,
             client: self.client.clone(),
+            job: Arc::clone(&self.job),
             has_enqueued: false,
         })
     }
@@ -143,15 +150,10 @@ impl Attempt {
     /// # Errors
     /// [`Error::Database`]; nothing was written then.
     pub async fn complete(&mut self, mut tx: FencedTx, result: Value) -> Result<(), Error> {
-        sqlx::query_file!(
-            "src/worker/settle/complete_one.sql",
-            self.job.id.0,
-            result,
-            self.job.lease.worker.0,
-        )
-        .execute(&mut *tx)
-        .await
-        .map_err(Error::database("complete a job"))?;
+        sqlx::query_file!("src/worker/settle/complete_one.sql", self.job.id.0, result,)
+            .execute(&mut *tx)
+            .await
+            .map_err(Error::database("complete a job"))?;
         tx.commit().await?;
         self.is_complete = true;
         Ok(())
@@ -171,23 +173,17 @@ impl Attempt {
     }
 }
 
-/// The fence: the lane is still ours, and this very attempt still runs.
+/// The fence: this very attempt still runs, under the lease it was started under.
 ///
-/// `KEY SHARE` on the lane stands in the way of a take-over (which locks `FOR UPDATE`), not of those who
-/// enqueue into it. The lock on the job's row keeps out a run that was given up and goes on regardless.
+/// Both stand on the job's own row, which is locked until the transaction ends. Whoever takes the lane over
+/// has to write that row, so it either waits for us or was there first.
 async fn check_fence(connection: &mut PgConnection, job: &Started) -> Result<bool, Error> {
     let held = sqlx::query_scalar!(
         r#"
         SELECT true AS "held!"
-        FROM syncline.jobs j
-        JOIN syncline.lanes l ON l.lane = j.lane
-        WHERE j.id = $1
-          AND j.attempt = $2
-          AND j.started_at IS NOT NULL
-          AND l.owner = $3
-          AND l.epoch = $4
-        FOR NO KEY UPDATE OF j
-        FOR KEY SHARE OF l
+        FROM syncline.jobs
+        WHERE id = $1 AND attempt = $2 AND worker_id = $3 AND epoch = $4
+        FOR NO KEY UPDATE
         "#,
         job.id.0,
         i16::try_from(job.attempt).unwrap_or(i16::MAX),
@@ -196,7 +192,7 @@ async fn check_fence(connection: &mut PgConnection, job: &Started) -> Result<boo
     )
     .fetch_optional(connection)
     .await
-    .map_err(Error::database("check the lease of a lane"))?;
+    .map_err(Error::database("check the lease of a job"))?;
     Ok(held.is_some())
 }
 
@@ -212,6 +208,7 @@ impl fmt::Debug for Attempt {
 pub struct FencedTx {
     tx: Transaction<'static, Postgres>,
     client: Client,
+    job: Arc<Started>,
     has_enqueued: bool,
 }
 
@@ -239,6 +236,13 @@ impl EnqueueInto for FencedTx {
 
     fn note_enqueued(&mut self) {
         self.has_enqueued = true;
+    }
+
+    fn parent(&self) -> Option<Parent<'_>> {
+        Some(Parent {
+            id: self.job.id,
+            trace_context: self.job.trace_context.as_deref(),
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use crate::{
     error::Error,
     ids::{JobId, Lane, Queue, check_name},
-    job::Job,
+    job::{Job, UniqueWhile},
 };
 
 /// Bytes a payload may have as JSON.
@@ -27,10 +27,12 @@ pub struct NewJob {
     max_attempts: u16,
     payload: Value,
     unique_key: Option<String>,
+    is_unique_while_running: bool,
     limit_key: Option<String>,
     start: Start,
     organization_id: Option<String>,
     tags: Vec<String>,
+    trace_context: Option<String>,
 }
 
 /// The earliest start, by the database's clock.
@@ -77,10 +79,12 @@ impl NewJob {
             max_attempts: J::RETRY.max_attempts,
             payload,
             unique_key,
+            is_unique_while_running: J::UNIQUE == UniqueWhile::PendingOrRunning,
             limit_key,
             start: Start::After(Duration::ZERO),
             organization_id: None,
             tags: Vec::new(),
+            trace_context: None,
         })
     }
 
@@ -119,6 +123,13 @@ impl NewJob {
         self
     }
 
+    /// The W3C `traceparent` of the request or job it belongs to; what is no such thing is left out.
+    #[must_use]
+    pub fn trace_context(mut self, traceparent: &str) -> Self {
+        self.trace_context = is_traceparent(traceparent).then(|| traceparent.to_owned());
+        self
+    }
+
     /// Whose job it is: only that organization may see it.
     #[must_use]
     pub fn organization(mut self, organization_id: &str) -> Self {
@@ -142,6 +153,19 @@ pub trait EnqueueInto: Send {
     fn connection(&mut self) -> &mut PgConnection;
     /// Called when a job was added, so that workers can be woken after the commit.
     fn note_enqueued(&mut self) {}
+    /// The job on whose behalf this is done, if one is.
+    fn parent(&self) -> Option<Parent<'_>> {
+        None
+    }
+}
+
+/// The job that enqueues another.
+#[derive(Debug, Clone, Copy)]
+pub struct Parent<'a> {
+    /// Its id.
+    pub id: JobId,
+    /// Its trace, which its children belong to unless they say otherwise.
+    pub trace_context: Option<&'a str>,
 }
 
 impl EnqueueInto for PgConnection {
@@ -179,7 +203,9 @@ pub async fn enqueue_many(
     target: &mut (impl EnqueueInto + ?Sized),
     jobs: &[NewJob],
 ) -> Result<Vec<Enqueued>, Error> {
-    let batch = Batch::of(jobs);
+    let parent = target.parent();
+    let parent_id = parent.map(|parent| parent.id.0);
+    let batch = Batch::of(jobs, parent);
     let rows = sqlx::query_file!(
         "src/enqueue/enqueue.sql",
         &batch.ids,
@@ -192,9 +218,12 @@ pub async fn enqueue_many(
         &batch.max_attempts,
         &batch.payloads,
         &batch.unique_keys as _,
+        &batch.unique_while_running,
         &batch.limit_keys as _,
         &batch.organizations as _,
-        &batch.tags,
+        &batch.tags as _,
+        &batch.trace_contexts as _,
+        parent_id,
         Queue::INTERACTIVE.as_str(),
     )
     .fetch_all(target.connection())
@@ -242,9 +271,11 @@ struct Batch {
     max_attempts: Vec<i16>,
     payloads: Vec<Value>,
     unique_keys: Vec<Option<String>>,
+    unique_while_running: Vec<bool>,
     limit_keys: Vec<Option<String>>,
     organizations: Vec<Option<String>>,
-    tags: Vec<Value>,
+    tags: Vec<Option<Value>>,
+    trace_contexts: Vec<Option<String>>,
     /// For each job handed over, the row that stands for it.
     first_of: Vec<usize>,
     /// For each row, the job it was made from.
@@ -252,7 +283,7 @@ struct Batch {
 }
 
 impl Batch {
-    fn of(jobs: &[NewJob]) -> Self {
+    fn of(jobs: &[NewJob], parent: Option<Parent<'_>>) -> Self {
         let mut batch = Self::default();
         let mut seen: HashMap<(&str, &str), usize> = HashMap::new();
         for (index, job) in jobs.iter().enumerate() {
@@ -267,12 +298,12 @@ impl Batch {
             }
             batch.first_of.push(row);
             batch.source_of.push(index);
-            batch.push(job);
+            batch.push(job, parent);
         }
         batch
     }
 
-    fn push(&mut self, job: &NewJob) {
+    fn push(&mut self, job: &NewJob, parent: Option<Parent<'_>>) {
         let (delay, time) = match job.start {
             Start::After(delay) => (Some(delay.as_secs_f64()), None),
             Start::At(at) => (None, Some(at)),
@@ -288,10 +319,26 @@ impl Batch {
             .push(i16::try_from(job.max_attempts).unwrap_or(i16::MAX));
         self.payloads.push(job.payload.clone());
         self.unique_keys.push(job.unique_key.clone());
+        self.unique_while_running.push(job.is_unique_while_running);
         self.limit_keys.push(job.limit_key.clone());
         self.organizations.push(job.organization_id.clone());
-        self.tags.push(Value::from(job.tags.clone()));
+        self.tags
+            .push((!job.tags.is_empty()).then(|| Value::from(job.tags.clone())));
+        let inherited = || parent.and_then(|parent| parent.trace_context.map(str::to_owned));
+        self.trace_contexts
+            .push(job.trace_context.clone().or_else(inherited));
     }
+}
+
+/// Whether a text has the form `version-trace-parent-flags` of W3C Trace Context, level 1.
+fn is_traceparent(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+    lengths == [2, 32, 16, 2]
+        && parts.iter().all(|part| {
+            part.bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        })
 }
 
 #[cfg(test)]

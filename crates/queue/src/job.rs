@@ -38,11 +38,14 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Where it belongs; jobs of a lane share its lease, its order and its rate limit.
     fn lane(&self) -> Lane;
 
-    /// At most one *pending* job per kind and key: enqueueing again returns the one that waits. The key
-    /// is free again when that job starts, so what comes meanwhile leads to exactly one follow-up.
+    /// At most one job per kind and key, while it is in the states of [`Job::UNIQUE`]: enqueueing again
+    /// returns the one that is there.
     fn unique_key(&self) -> Option<String> {
         None
     }
+
+    /// In which states a job keeps its unique key.
+    const UNIQUE: UniqueWhile = UniqueWhile::Pending;
 
     /// At most one *running* job per lane and key.
     fn limit_key(&self) -> Option<String> {
@@ -55,6 +58,15 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
         context: &Self::Context,
         attempt: &mut Attempt,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
+
+/// How long a job keeps its unique key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UniqueWhile {
+    /// Until it starts: what is enqueued while it runs leads to exactly one follow-up.
+    Pending,
+    /// Until it ends: what is enqueued while it runs is answered with the running job.
+    PendingOrRunning,
 }
 
 /// Anything with a message and a chain of causes.

@@ -33,7 +33,7 @@ pub async fn perform<C: Send + Sync + 'static>(
         Arc::clone(&job),
         ready.client.clone(),
         ready.limiter.clone(),
-        ready.cancellation.clone(),
+        ready.stop.token().clone(),
     );
     let limit = registry
         .policy(&job.kind)
@@ -59,7 +59,7 @@ pub async fn perform<C: Send + Sync + 'static>(
     )]
     let mut task = AbortOnDrop(tokio::spawn(task));
     let cut_off = async {
-        ready.cancellation.cancelled().await;
+        ready.stop.token().cancelled().await;
         sleep(CANCEL_GRACE).await;
     };
     let began = Instant::now();

@@ -6,7 +6,6 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 use sqlx::PgPool;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     client::Client,
@@ -16,7 +15,7 @@ use crate::{
     maintenance,
     perform::perform,
     registry::Registry,
-    worker::{Ready, Settings, claim, lease, release, settle, start},
+    worker::{Ready, Settings, Stop, claim, lease, release, settle, start},
 };
 
 /// What [`run_due`] did.
@@ -55,13 +54,13 @@ pub async fn run_due<C: Send + Sync + 'static>(
         }
         for lane in claimed {
             let name = [lane.lane.as_str().to_owned()];
-            while let Some(due) = start::due(pool, &name, 1).await?.pop() {
+            while let Some(due) = start::due(pool, &name, 1, &settings.served()).await?.pop() {
                 let started = start::start(pool, worker, &[(due.id, lane.epoch)]).await?;
                 for job in started {
                     let ready = Ready {
                         limiter: SharedLimiter::new(settings.rate, Duration::ZERO),
                         client: client.clone(),
-                        cancellation: CancellationToken::new(),
+                        stop: Stop::default(),
                         ticket: None,
                         job: Arc::clone(&job),
                     };
@@ -78,7 +77,7 @@ pub async fn run_due<C: Send + Sync + 'static>(
                 epoch: lane.epoch,
                 limiter_ahead: Duration::ZERO,
             };
-            release::release(pool, worker, &[releasable]).await?;
+            release::release(pool, worker, &[releasable], &settings.served()).await?;
         }
     }
     lease::sign_off_worker(pool, worker).await?;
@@ -120,6 +119,13 @@ pub async fn advance(pool: &PgPool, time: Duration) -> Result<(), Error> {
     .execute(pool)
     .await
     .map_err(Error::database("move the time of lanes"))?;
+    sqlx::query!(
+        "UPDATE syncline.pauses SET paused_until = paused_until - make_interval(secs => $1)",
+        seconds
+    )
+    .execute(pool)
+    .await
+    .map_err(Error::database("move the time of pauses"))?;
     sqlx::query!(
         "UPDATE syncline.schedules SET next_run_at = next_run_at - make_interval(secs => $1)",
         seconds

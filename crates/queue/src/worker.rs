@@ -6,7 +6,11 @@
 //! over the lanes of workers that are. The *listener* hears other processes enqueue. None of them ever
 //! gives up: an error is logged, waited out and tried again, and the jobs are in the database meanwhile.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +30,7 @@ pub(crate) mod claim;
 mod dispatcher;
 pub(crate) mod lease;
 mod listener;
+pub(crate) mod look;
 pub(crate) mod release;
 pub(crate) mod settle;
 pub(crate) mod start;
@@ -55,6 +60,16 @@ pub struct Settings {
     pub drain_deadline: Duration,
     /// Shown to people.
     pub version: String,
+}
+
+impl Settings {
+    /// The names of the queues it serves.
+    pub(crate) fn served(&self) -> Vec<String> {
+        self.slots
+            .keys()
+            .map(|queue| queue.as_str().to_owned())
+            .collect()
+    }
 }
 
 impl Default for Settings {
@@ -96,8 +111,41 @@ pub struct Ready {
     pub(crate) job: Arc<Started>,
     pub(crate) client: Client,
     pub(crate) limiter: SharedLimiter,
-    pub(crate) cancellation: CancellationToken,
+    pub(crate) stop: Stop,
     pub(crate) ticket: Option<Ticket>,
+}
+
+/// Stops one running job, and says why when somebody asked for it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stop {
+    token: CancellationToken,
+    request: Arc<OnceLock<String>>,
+}
+
+impl Stop {
+    /// Fires when the job should stop.
+    pub(crate) fn token(&self) -> &CancellationToken {
+        &self.token
+    }
+
+    /// Cancels the job for good; `message` says who wants it and why.
+    pub(crate) fn request(&self, message: &str) {
+        self.request.get_or_init(|| message.to_owned());
+        self.token.cancel();
+    }
+
+    /// Stops the job because its worker has to; it will run again.
+    pub(crate) fn cut_off(&self) {
+        self.token.cancel();
+    }
+
+    pub(crate) fn is_requested(&self) -> bool {
+        self.request.get().is_some()
+    }
+
+    pub(crate) fn message(&self) -> Option<&str> {
+        self.request.get().map(String::as_str)
+    }
 }
 
 /// A running worker's other half: the tasks behind the backend.
@@ -120,7 +168,8 @@ impl Worker {
         maintenance::ensure_partitions(client.pool()).await?;
         let draining = CancellationToken::new();
         let (to_backend, backend) = mpsc::unbounded_channel();
-        let (keeper, identity) = Keeper::register(client, &settings).await?;
+        let running = Arc::new(AtomicUsize::new(0));
+        let (keeper, identity) = Keeper::register(client, &settings, Arc::clone(&running)).await?;
         let policies = {
             let registry = Arc::clone(registry);
             Arc::new(move |kind: &str| registry.policy(kind))
@@ -134,6 +183,7 @@ impl Worker {
                 to_backend,
                 tickets,
                 settled,
+                running,
             },
         );
         let tasks = run_tasks(

@@ -3,12 +3,12 @@ WITH input AS (
     SELECT *
     FROM unnest(
         $1::uuid[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::float8[],
-        $7::timestamptz[], $8::smallint[], $9::jsonb[], $10::text[], $11::text[], $12::text[],
-        $13::jsonb[]
+        $7::timestamptz[], $8::smallint[], $9::jsonb[], $10::text[], $11::boolean[], $12::text[],
+        $13::text[], $14::jsonb[], $15::text[]
     ) AS t (
         id, lane, kind, queue, priority, delay_seconds,
-        run_at, max_attempts, payload, unique_key, limit_key, organization_id,
-        tags
+        run_at, max_attempts, payload, unique_key, is_unique_while_running, limit_key,
+        organization_id, tags, trace_context
     )
 ),
 -- A pending job keeps its key. The update changes nothing: it *locks* the row of a key that is taken,
@@ -25,23 +25,33 @@ keys AS (
 ),
 added AS (
     INSERT INTO syncline.jobs (
-        id, lane, kind, queue, priority, run_at, max_attempts, payload,
-        unique_key, limit_key, organization_id, tags
+        id, lane, kind, queue, priority, run_at, max_attempts, payload, unique_key,
+        is_unique_while_running, limit_key, organization_id, tags, trace_context, parent_id
     )
     SELECT
         id, lane, kind, queue, priority,
         coalesce(run_at, now() + make_interval(secs => coalesce(delay_seconds, 0))),
-        max_attempts, payload, unique_key, limit_key, organization_id,
-        ARRAY(SELECT jsonb_array_elements_text(input.tags))
+        max_attempts, payload, unique_key, is_unique_while_running, limit_key, organization_id,
+        CASE
+            WHEN tags IS NULL THEN '{}'
+            ELSE ARRAY(SELECT jsonb_array_elements_text(input.tags))
+        END,
+        trace_context, $16
     FROM input
     WHERE unique_key IS NULL OR id IN (SELECT job_id FROM keys)
-    RETURNING id, lane, queue, run_at
+    RETURNING id, lane, queue, kind, run_at
+),
+counted AS (
+    INSERT INTO syncline.job_count_deltas (queue, kind, state, bucket, change)
+    SELECT queue, kind, 'waiting', date_trunc('minute', run_at, 'UTC'), count(*)
+    FROM added
+    GROUP BY 1, 2, 4
 ),
 -- An owned lane is only locked, never written: its owner reads the jobs when it lets go, and that
 -- waits for this transaction.
 told AS (
     INSERT INTO syncline.lanes AS l (lane, due_at, is_urgent)
-    SELECT lane, min(run_at), bool_or(queue = $14)
+    SELECT lane, min(run_at), bool_or(queue = $17)
     FROM added
     GROUP BY lane
     ORDER BY lane

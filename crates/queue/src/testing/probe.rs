@@ -234,9 +234,14 @@ pub(crate) async fn claim_and_start(
     let claimed = claim::claim(pool, worker, want).await.unwrap();
     let mut all = Vec::new();
     for lane in claimed {
-        let due = start::due(pool, &[lane.lane.as_str().to_owned()], 100)
-            .await
-            .unwrap();
+        let due = start::due(
+            pool,
+            &[lane.lane.as_str().to_owned()],
+            100,
+            &Settings::default().served(),
+        )
+        .await
+        .unwrap();
         let jobs: Vec<_> = due.iter().map(|job| (job.id, lane.epoch)).collect();
         for job in start::start(pool, worker, &jobs).await.unwrap() {
             let rate = Rate {
@@ -244,12 +249,12 @@ pub(crate) async fn claim_and_start(
                 burst: 100,
             };
             let limiter = SharedLimiter::new(rate, Duration::ZERO);
-            let cancellation = tokio_util::sync::CancellationToken::new();
+            let stop = crate::worker::Stop::default();
             let attempt = Attempt::new(
                 Arc::clone(&job),
                 client.clone(),
                 limiter.clone(),
-                cancellation.clone(),
+                stop.token().clone(),
             );
             let client = client.clone();
             all.push((
@@ -257,7 +262,7 @@ pub(crate) async fn claim_and_start(
                     job,
                     client,
                     limiter,
-                    cancellation,
+                    stop,
                     ticket: None,
                 },
                 attempt,

@@ -16,6 +16,8 @@ pub(crate) struct Claimed {
     pub(crate) epoch: i64,
     /// How far the limiter's stored stamp lies in the future.
     pub(crate) limiter_ahead: Duration,
+    /// Workers in a row that ended while they ran its jobs.
+    pub(crate) crashes: i16,
 }
 
 /// How many lanes to claim.
@@ -27,23 +29,15 @@ pub(crate) struct Want {
     pub(crate) any: usize,
 }
 
-/// Time until the first unowned lane is due; `None` when none ever is. One look at an index.
-pub(crate) async fn next_due(pool: &PgPool) -> Result<Option<Duration>, Error> {
-    let seconds = sqlx::query_scalar!(
-        r#"
-        SELECT extract(epoch FROM min(due_at) - now())::float8 AS seconds
-        FROM syncline.lanes
-        WHERE owner IS NULL AND due_at IS NOT NULL
-        "#
-    )
-    .fetch_one(pool)
-    .await
-    .map_err(Error::database("look for due lanes"))?;
-    Ok(seconds
-        .map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)))
+impl Want {
+    pub(crate) fn is_nothing(self) -> bool {
+        self.urgent + self.any == 0
+    }
 }
 
 /// Claims due lanes, urgent ones first, then those that have been due longest.
+///
+/// The commit is not waited for: a claim that a crash of the server forgets is noticed at the first start.
 pub(crate) async fn claim(
     pool: &PgPool,
     worker: WorkerId,
@@ -71,10 +65,12 @@ pub(crate) async fn claim(
                 )
             )
           AND EXISTS (SELECT FROM syncline.workers WHERE id = $1 AND state = 'running')
+          AND (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
         RETURNING
             lane,
             epoch,
-            greatest(coalesce(extract(epoch FROM limiter_tat - now()), 0), 0)::float8 AS "ahead!"
+            greatest(coalesce(extract(epoch FROM limiter_tat - now()), 0), 0)::float8 AS "ahead!",
+            crashes
         "#,
         worker.0,
         i64::try_from(want.urgent).unwrap_or(i64::MAX),
@@ -87,6 +83,24 @@ pub(crate) async fn claim(
         lane: Lane::from_stored(row.lane),
         epoch: row.epoch,
         limiter_ahead: Duration::try_from_secs_f64(row.ahead).unwrap_or(Duration::from_mins(1)),
+        crashes: row.crashes,
     });
     Ok(claimed.collect())
+}
+
+/// Notes that jobs of lanes complete again: they are suspect no more.
+pub(crate) async fn absolve(
+    pool: &PgPool,
+    worker: WorkerId,
+    lanes: &[String],
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE syncline.lanes SET crashes = 0 WHERE lane = ANY ($1) AND owner = $2",
+        lanes,
+        worker.0,
+    )
+    .execute(pool)
+    .await
+    .map_err(Error::database("clear lanes of suspicion"))?;
+    Ok(())
 }

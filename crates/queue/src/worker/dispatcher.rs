@@ -6,7 +6,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,10 +18,13 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{
-    Ready, Settings, claim,
+    Ready, Settings, Stop,
+    claim::{self, Claimed},
     lease::{Change, Identity},
+    look::{self, Wanted},
     release,
     settle::{Settled, Tickets},
     start,
@@ -36,7 +42,11 @@ use crate::{
 const LOOKAHEAD: usize = 64;
 /// The picture is checked against the database this often, and after each error.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(30);
+/// While jobs run, requests to cancel them are looked for at least this often.
+const CANCEL_INTERVAL: Duration = Duration::from_millis(750);
 const AFTER_ERROR: Duration = Duration::from_millis(250);
+/// After others were faster, or hold what is due.
+const AFTER_CONTENTION: Duration = Duration::from_millis(25);
 /// What handlers get to notice the drain deadline before they are cut off.
 const LAST_GRACE: Duration = Duration::from_secs(3);
 
@@ -44,6 +54,8 @@ pub(super) struct Channels {
     pub(super) to_backend: mpsc::UnboundedSender<Ready>,
     pub(super) tickets: Tickets,
     pub(super) settled: mpsc::UnboundedReceiver<Settled>,
+    /// How many jobs run, for the worker's row.
+    pub(super) running: Arc<AtomicUsize>,
 }
 
 /// A lane of ours.
@@ -54,6 +66,8 @@ struct Owned {
     /// Jobs started since it was claimed.
     started: usize,
     is_parked: bool,
+    /// Workers ended while they ran its jobs: one job at a time, until one completes.
+    is_suspect: bool,
     /// It may have due jobs: something happened since the last look found none.
     has_due: bool,
 }
@@ -63,7 +77,7 @@ struct Running {
     queue: Queue,
     lane: Lane,
     limit_key: Option<String>,
-    cancellation: CancellationToken,
+    stop: Stop,
 }
 
 pub(super) struct Dispatcher {
@@ -75,7 +89,14 @@ pub(super) struct Dispatcher {
     free: BTreeMap<Queue, usize>,
     lanes: HashMap<Lane, Owned>,
     running: HashMap<JobId, Running>,
+    seen: look::Seen,
+    /// Something may be due that is not ours yet.
+    should_claim: bool,
+    next_look: Instant,
     next_reconcile: Instant,
+    /// Lanes that are suspect no more, and requests to cancel that are met: to be written.
+    absolved: Vec<String>,
+    met: Vec<Uuid>,
 }
 
 impl Dispatcher {
@@ -94,26 +115,32 @@ impl Dispatcher {
             channels,
             lanes: HashMap::new(),
             running: HashMap::new(),
+            seen: look::Seen::default(),
+            should_claim: false,
+            next_look: Instant::now(),
             next_reconcile: Instant::now() + RECONCILE_INTERVAL,
+            absolved: Vec::new(),
+            met: Vec::new(),
         }
     }
 
     /// Works until told to drain, then drains; answers who it was.
     pub(super) async fn run(mut self, draining: CancellationToken) -> Identity {
-        let mut next_look = Instant::now();
-        while !draining.is_cancelled() {
+        let mut next_round = Instant::now();
+        while !draining.is_cancelled() && self.seen.wanted != Wanted::Drain {
             tokio::select! {
                 () = draining.cancelled() => break,
                 Ok(()) = self.work.changed() => self.look_again(),
                 Some(settled) = self.channels.settled.recv() => self.note_settled(&settled),
                 change = self.identity.changed() => self.note_identity(change),
-                () = sleep_until(next_look) => self.look_again(),
+                () = sleep_until(next_round) => {}
             }
-            next_look = match self.round().await {
-                Ok(wait) => Instant::now() + wait.min(self.settings.poll_interval),
+            next_round = match self.round().await {
+                Ok(wait) => Instant::now() + wait,
                 Err(error) => {
                     tracing::warn!(error = %chain(&error), "cannot dispatch jobs yet");
                     self.next_reconcile = Instant::now();
+                    self.next_look = Instant::now();
                     Instant::now() + AFTER_ERROR
                 }
             };
@@ -122,7 +149,14 @@ impl Dispatcher {
         self.identity
     }
 
+    /// Somebody enqueued, paused or asked for something.
     fn look_again(&mut self) {
+        self.should_claim = true;
+        self.next_look = Instant::now();
+        self.expect_due();
+    }
+
+    fn expect_due(&mut self) {
         for owned in self.lanes.values_mut() {
             owned.has_due = true;
         }
@@ -139,15 +173,25 @@ impl Dispatcher {
         let Some(running) = self.running.remove(&settled.id) else {
             return;
         };
+        self.channels.running.fetch_sub(1, Ordering::Relaxed);
         if let Some(free) = self.free.get_mut(&running.queue) {
             *free += 1;
         }
+        if running.stop.is_requested() {
+            self.met.push(settled.id.0);
+        }
+        // A slot is free: for a lane of ours, or for one that is not yet.
+        self.should_claim |= self.seen.next_due == Some(Duration::ZERO);
         if let Some(owned) = self.lanes.get_mut(&settled.lane)
             && owned.epoch == settled.epoch
         {
             owned.running = owned.running.saturating_sub(1);
             owned.is_parked |= settled.parks_lane;
             owned.has_due = true;
+            if owned.is_suspect && settled.is_completed {
+                owned.is_suspect = false;
+                self.absolved.push(settled.lane.as_str().to_owned());
+            }
         }
     }
 
@@ -158,8 +202,9 @@ impl Dispatcher {
             self.lanes.clear();
         }
         for running in self.running.values() {
-            running.cancellation.cancel();
+            running.stop.cut_off();
         }
+        self.should_claim = true;
     }
 
     /// One round of work; answers how long nothing will be due, as far as is known.
@@ -168,27 +213,69 @@ impl Dispatcher {
             self.reconcile().await?;
             self.next_reconcile = Instant::now() + RECONCILE_INTERVAL;
         }
-        let wait = self.claim().await?;
+        // Work first: whoever enqueued just now waits for it.
+        let was_short = self.claim().await?;
         self.start().await?;
-        self.release().await?;
-        Ok(wait)
+        self.write_notes().await?;
+        let has_released = self.release().await?;
+        if was_short || has_released || Instant::now() >= self.next_look {
+            self.look().await?;
+        }
+        Ok(self.wait(was_short))
     }
 
-    async fn claim(&mut self) -> Result<Duration, Error> {
-        let want = self.wanted();
-        if want.any + want.urgent == 0 {
-            return Ok(self.settings.poll_interval);
+    /// Until the next round, unless something happens before.
+    fn wait(&self, was_short: bool) -> Duration {
+        let idle = if self.running.is_empty() {
+            self.settings.poll_interval
+        } else {
+            self.settings.poll_interval.min(CANCEL_INTERVAL)
+        };
+        if !self.may_work() || self.wanted().is_nothing() {
+            return idle;
         }
-        let next = self
+        if self.should_claim {
+            let pause = if was_short {
+                AFTER_CONTENTION
+            } else {
+                Duration::ZERO
+            };
+            return pause;
+        }
+        self.seen.next_due.map_or(idle, |due| due.min(idle))
+    }
+
+    fn may_work(&self) -> bool {
+        self.seen.wanted == Wanted::Work && !self.seen.is_everything_paused
+    }
+
+    async fn look(&mut self) -> Result<(), Error> {
+        let worker = self.identity.current();
+        let seen = self
             .client
-            .patiently("look for due lanes", |pool| async move {
-                claim::next_due(&pool).await
+            .patiently("look for due lanes", move |pool| async move {
+                look::look(&pool, worker).await
             })
             .await?;
-        match next {
-            None => return Ok(Duration::MAX),
-            Some(until_due) if !until_due.is_zero() => return Ok(until_due),
-            Some(_) => {}
+        if seen.pauses != self.seen.pauses {
+            self.expect_due();
+        }
+        for cancellation in &seen.cancellations {
+            if let Some(running) = self.running.get(&cancellation.job_id) {
+                running.stop.request(&cancellation.message);
+            }
+        }
+        self.should_claim |= seen.next_due == Some(Duration::ZERO);
+        self.seen = seen;
+        self.next_look = Instant::now() + self.settings.poll_interval.min(CANCEL_INTERVAL);
+        Ok(())
+    }
+
+    /// Claims lanes; answers whether there were fewer than wanted.
+    async fn claim(&mut self) -> Result<bool, Error> {
+        let want = self.wanted();
+        if !self.should_claim || !self.may_work() || want.is_nothing() {
+            return Ok(false);
         }
         let worker = self.identity.current();
         let claimed = self
@@ -197,23 +284,24 @@ impl Dispatcher {
                 claim::claim(&pool, worker, want).await
             })
             .await?;
-        // More may be due than was wanted; the next look is then when a slot is free.
+        self.should_claim = claimed.len() >= want.any.max(1);
         for lane in claimed {
-            self.own(lane.lane, lane.epoch, lane.limiter_ahead);
+            self.own(lane);
         }
-        Ok(self.settings.poll_interval)
+        Ok(!self.should_claim)
     }
 
-    fn own(&mut self, lane: Lane, epoch: i64, limiter_ahead: Duration) {
+    fn own(&mut self, claimed: Claimed) {
         let owned = Owned {
-            epoch,
-            limiter: SharedLimiter::new(self.settings.rate, limiter_ahead),
+            epoch: claimed.epoch,
+            limiter: SharedLimiter::new(self.settings.rate, claimed.limiter_ahead),
             running: 0,
             started: 0,
             is_parked: false,
+            is_suspect: claimed.crashes > 0,
             has_due: true,
         };
-        self.lanes.insert(lane, owned);
+        self.lanes.insert(claimed.lane, owned);
     }
 
     /// One lane for each slot that no lane waits for already.
@@ -247,16 +335,19 @@ impl Dispatcher {
             return Ok(());
         }
         let asked = hungry.clone();
+        let per_lane = LOOKAHEAD.max(self.settings.lane_concurrency);
+        let served = self.settings.served();
         let due = self
             .client
             .patiently("look for due jobs", move |pool| async move {
-                start::due(&pool, &hungry, LOOKAHEAD).await
+                start::due(&pool, &hungry, per_lane, &served).await
             })
             .await?;
         let with_due: HashSet<&str> = due.iter().map(|job| job.lane.as_str()).collect();
-        for (lane, owned) in &mut self.lanes {
-            if asked.iter().any(|asked| asked == lane.as_str()) {
-                owned.has_due = with_due.contains(lane.as_str());
+        for lane in asked {
+            let has_due = with_due.contains(lane.as_str());
+            if let Some(owned) = self.lanes.get_mut(&Lane::from_stored(lane)) {
+                owned.has_due = has_due;
             }
         }
         let chosen = self.choose(due);
@@ -270,6 +361,10 @@ impl Dispatcher {
                 start::start(&pool, worker, &chosen).await
             })
             .await?;
+        if started.is_empty() {
+            // Somebody enqueues them again just now, or the lanes are not ours any more.
+            self.next_reconcile = self.next_reconcile.min(Instant::now() + AFTER_ERROR);
+        }
         for job in started {
             self.hand_over(job);
         }
@@ -277,10 +372,19 @@ impl Dispatcher {
     }
 
     fn may_start(&self, owned: &Owned) -> bool {
-        owned.has_due
-            && !owned.is_parked
-            && owned.running < self.settings.lane_concurrency
-            && owned.started < self.settings.quantum
+        owned.has_due && !owned.is_parked && self.room(owned) > 0
+    }
+
+    /// How many more of its jobs may start now.
+    fn room(&self, owned: &Owned) -> usize {
+        let at_once = if owned.is_suspect {
+            1
+        } else {
+            self.settings.lane_concurrency
+        };
+        at_once
+            .saturating_sub(owned.running)
+            .min(self.settings.quantum.saturating_sub(owned.started))
     }
 
     /// Those of the due jobs for which there is a slot, room in the lane, and no other with their
@@ -298,14 +402,12 @@ impl Dispatcher {
             let Some((lane, owned)) = self.lanes.get_key_value(&job.lane) else {
                 continue;
             };
-            let room = room.entry(lane).or_insert_with(|| {
-                let concurrency = self.settings.lane_concurrency - owned.running;
-                concurrency.min(self.settings.quantum.saturating_sub(owned.started))
-            });
+            let room = room.entry(lane).or_insert_with(|| self.room(owned));
             let Some(free) = job.queue.and_then(|queue| free.get_mut(&queue)) else {
                 continue;
             };
-            if *room == 0 || *free == 0 {
+            // It runs here already: a start that the server forgot when it crashed.
+            if *room == 0 || *free == 0 || self.running.contains_key(&job.id) {
                 continue;
             }
             if let Some(key) = job.limit_key
@@ -329,14 +431,18 @@ impl Dispatcher {
         if let Some(free) = self.free.get_mut(&job.queue) {
             *free = free.saturating_sub(1);
         }
-        let cancellation = CancellationToken::new();
+        let stop = Stop::default();
+        if let Some(cancellation) = self.seen.cancellation_of(job.id) {
+            stop.request(&cancellation.message);
+        }
         let running = Running {
             queue: job.queue,
             lane: job.lane.clone(),
             limit_key: job.limit_key.clone(),
-            cancellation: cancellation.clone(),
+            stop: stop.clone(),
         };
         self.running.insert(job.id, running);
+        self.channels.running.fetch_add(1, Ordering::Relaxed);
         metrics::counter!(
             "syncline_jobs_started_total",
             "queue" => job.queue.as_str(), "kind" => job.kind.clone()
@@ -345,23 +451,49 @@ impl Dispatcher {
         metrics::histogram!("syncline_job_wait_duration_seconds", "queue" => job.queue.as_str())
             .record(job.waited.as_secs_f64());
         let ready = Ready {
-            ticket: Some(self.channels.tickets.of(&job)),
+            ticket: Some(self.channels.tickets.of(&job, &stop)),
             limiter: owned.limiter.clone(),
             client: self.client.clone(),
-            cancellation,
+            stop,
             job,
         };
         // Nobody receives any more: dropped, the ticket hands the job back.
         let _ = self.channels.to_backend.send(ready);
     }
 
-    /// Lets go of lanes that have nothing to do, are parked, or had their turn.
-    async fn release(&mut self) -> Result<(), Error> {
+    /// Writes what was noted on the way.
+    async fn write_notes(&mut self) -> Result<(), Error> {
+        let worker = self.identity.current();
+        if !self.absolved.is_empty() {
+            let lanes = self.absolved.clone();
+            self.client
+                .patiently("clear lanes of suspicion", move |pool| async move {
+                    claim::absolve(&pool, worker, &lanes).await
+                })
+                .await?;
+            self.absolved.clear();
+        }
+        if !self.met.is_empty() {
+            let jobs = self.met.clone();
+            self.client
+                .patiently("forget requests to cancel", move |pool| async move {
+                    look::forget_cancellations(&pool, &jobs).await
+                })
+                .await?;
+            self.met.clear();
+        }
+        Ok(())
+    }
+
+    /// Lets go of lanes that have nothing to do, are parked, or had their turn; answers whether any were.
+    async fn release(&mut self) -> Result<bool, Error> {
+        let may_work = self.may_work();
         let idle: Vec<_> = self
             .lanes
             .iter()
             .filter(|(_, owned)| {
-                let is_over = owned.is_parked || owned.started >= self.settings.quantum;
+                let is_over =
+                    owned.is_parked || owned.started >= self.settings.quantum || !may_work;
                 owned.running == 0 && (is_over || !owned.has_due)
             })
             .map(|(lane, owned)| release::Releasable {
@@ -371,13 +503,13 @@ impl Dispatcher {
             })
             .collect();
         if idle.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
-        let worker = self.identity.current();
+        let (worker, served) = (self.identity.current(), self.settings.served());
         let released = self
             .client
             .patiently("let lanes go", move |pool| async move {
-                release::release(&pool, worker, &idle).await
+                release::release(&pool, worker, &idle, &served).await
             })
             .await?;
         let mut is_turn_over = false;
@@ -385,12 +517,10 @@ impl Dispatcher {
             let owned = self.lanes.remove(&lane);
             is_turn_over |= owned.is_some_and(|owned| owned.started >= self.settings.quantum);
         }
-        // Look again at once: what was let go may be due before the next poll.
-        self.client.wake_local();
         if is_turn_over {
             self.client.wake();
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Makes the picture true: adopts lanes that are ours without our knowing, hands back jobs that run
@@ -415,7 +545,7 @@ impl Dispatcher {
         for (lane, claimed) in held {
             if !self.lanes.contains_key(&lane) {
                 tracing::info!(%lane, "adopted a lane whose claim was not answered");
-                self.own(lane, claimed.epoch, claimed.limiter_ahead);
+                self.own(claimed);
             }
         }
         Ok(())
@@ -442,7 +572,7 @@ impl Dispatcher {
                 "the drain deadline has passed: jobs are cut off"
             );
             for running in self.running.values() {
-                running.cancellation.cancel();
+                running.stop.cut_off();
             }
             self.wait_for_running(Instant::now() + LAST_GRACE).await;
         }
@@ -459,7 +589,8 @@ impl Dispatcher {
             owned.has_due = false;
             owned.running = 0;
         }
-        self.release().await
+        self.release().await?;
+        Ok(())
     }
 
     async fn wait_for_running(&mut self, deadline: Instant) {

@@ -1,6 +1,12 @@
 //! The worker's lease, and what happens to those that let theirs run out.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::{
@@ -77,6 +83,8 @@ pub(super) struct Keeper {
     settings: Settings,
     state: watch::Sender<Lease>,
     connection: Option<PgConnection>,
+    /// How many jobs run, for people to see.
+    running: Arc<AtomicUsize>,
 }
 
 impl Keeper {
@@ -84,6 +92,7 @@ impl Keeper {
     pub(super) async fn register(
         client: &Client,
         settings: &Settings,
+        running: Arc<AtomicUsize>,
     ) -> Result<(Self, Identity), Error> {
         let worker = register(client.pool(), settings).await?;
         let state = watch::Sender::new(Lease {
@@ -99,6 +108,7 @@ impl Keeper {
             settings: settings.clone(),
             state,
             connection: None,
+            running,
         };
         Ok((keeper, identity))
     }
@@ -109,9 +119,11 @@ impl Keeper {
         while stop.run_until_cancelled(sleep(pause)).await.is_some() {
             let began = Instant::now();
             pause = match timeout(self.settings.lease / 3, self.renew()).await {
-                Ok(Ok(())) => {
+                Ok(Ok(has_orphans)) => {
                     renewed_at = began;
-                    self.rescue().await;
+                    if has_orphans {
+                        self.rescue().await;
+                    }
                     self.settings.renew_interval
                 }
                 failed => {
@@ -127,7 +139,8 @@ impl Keeper {
         }
     }
 
-    async fn renew(&mut self) -> Result<(), Error> {
+    /// Renews the lease; answers whether other workers look dead, or left lanes behind.
+    async fn renew(&mut self) -> Result<bool, Error> {
         let worker = self.state.borrow().worker;
         let lease_seconds = self.settings.lease.as_secs_f64();
         if self.connection.is_none() {
@@ -136,26 +149,38 @@ impl Keeper {
             self.connection = Some(opened.map_err(Error::database("connect"))?);
         }
         let Some(connection) = &mut self.connection else {
-            return Ok(());
+            return Ok(false);
         };
-        let is_alive = sqlx::query!(
+        let has_orphans = sqlx::query_scalar!(
             r#"
             UPDATE syncline.workers
-            SET lease_until = now() + make_interval(secs => $2)
+            SET lease_until = now() + make_interval(secs => $2), running = $3
             WHERE id = $1 AND state IN ('running', 'draining')
+            RETURNING (
+                EXISTS (
+                    SELECT
+                    FROM syncline.workers
+                    WHERE state IN ('running', 'draining') AND lease_until < now() AND id <> $1
+                )
+                OR EXISTS (
+                    SELECT
+                    FROM syncline.lanes l
+                    JOIN syncline.workers w ON w.id = l.owner
+                    WHERE w.state IN ('stopped', 'dead')
+                )
+            ) AS "has_orphans!"
             "#,
             worker.0,
             lease_seconds,
+            i32::try_from(self.running.load(Ordering::Relaxed)).unwrap_or(i32::MAX),
         )
-        .execute(connection)
+        .fetch_optional(connection)
         .await
-        .map_err(Error::database("renew the lease"))?
-        .rows_affected()
-            == 1;
-        if is_alive {
+        .map_err(Error::database("renew the lease"))?;
+        if let Some(has_orphans) = has_orphans {
             self.state
                 .send_if_modified(|lease| std::mem::take(&mut lease.has_expired));
-            return Ok(());
+            return Ok(has_orphans);
         }
         metrics::counter!("syncline_leases_lost_total").increment(1);
         tracing::warn!(worker.id = %worker, "the lease was lost: others have the lanes; registering anew");
@@ -164,7 +189,7 @@ impl Keeper {
             worker,
             has_expired: false,
         });
-        Ok(())
+        Ok(true)
     }
 
     async fn rescue(&self) {
@@ -266,28 +291,17 @@ pub(super) async fn holdings(
     worker: WorkerId,
     running: &[Uuid],
 ) -> Result<Vec<Claimed>, Error> {
-    sqlx::query!(
-        r#"
-        UPDATE syncline.jobs j
-        SET started_at = NULL, attempt = j.attempt - 1
-        FROM syncline.lanes l
-        WHERE l.owner = $1
-          AND j.lane = l.lane
-          AND j.started_at IS NOT NULL
-          AND NOT j.id = ANY ($2)
-        "#,
-        worker.0,
-        running,
-    )
-    .execute(pool)
-    .await
-    .map_err(Error::database("hand back jobs"))?;
+    sqlx::query_file!("src/worker/lease/hand_back.sql", worker.0, running)
+        .execute(pool)
+        .await
+        .map_err(Error::database("hand back jobs"))?;
     let rows = sqlx::query!(
         r#"
         SELECT
             lane,
             epoch,
-            greatest(coalesce(extract(epoch FROM limiter_tat - now()), 0), 0)::float8 AS "ahead!"
+            greatest(coalesce(extract(epoch FROM limiter_tat - now()), 0), 0)::float8 AS "ahead!",
+            crashes
         FROM syncline.lanes
         WHERE owner = $1
         "#,
@@ -300,6 +314,7 @@ pub(super) async fn holdings(
         lane: Lane::from_stored(row.lane),
         epoch: row.epoch,
         limiter_ahead: Duration::try_from_secs_f64(row.ahead).unwrap_or(Duration::from_mins(1)),
+        crashes: row.crashes,
     });
     Ok(lanes.collect())
 }

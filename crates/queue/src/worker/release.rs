@@ -21,11 +21,14 @@ pub(crate) struct Releasable {
 /// the next round.
 ///
 /// Two statements, and the order matters: the lane is locked first, so the second reads every job whose
-/// enqueueing met the lane as owned (and therefore wrote nothing on it).
+/// enqueueing met the lane as owned (and therefore wrote nothing on it). Pauses are locked before lanes:
+/// whoever resumes takes the pause away first, so either this sees it gone, or the one who resumes sees
+/// what this wrote.
 pub(crate) async fn release(
     pool: &PgPool,
     worker: WorkerId,
     lanes: &[Releasable],
+    served: &[String],
 ) -> Result<Vec<Lane>, Error> {
     let names: Vec<String> = lanes
         .iter()
@@ -42,9 +45,12 @@ pub(crate) async fn release(
         .map_err(Error::database("begin a transaction"))?;
     let locked = sqlx::query_scalar!(
         r#"
+        WITH pauses AS MATERIALIZED (
+            SELECT FROM syncline.pauses FOR KEY SHARE
+        )
         SELECT lane
         FROM syncline.lanes
-        WHERE lane = ANY ($1)
+        WHERE lane = ANY ($1) AND (SELECT count(*) FROM pauses) >= 0
         ORDER BY lane
         FOR UPDATE SKIP LOCKED
         "#,
@@ -61,6 +67,7 @@ pub(crate) async fn release(
         worker.0,
         &locked,
         Queue::INTERACTIVE.as_str(),
+        served,
     )
     .execute(&mut *tx)
     .await

@@ -16,7 +16,7 @@ use crate::{
     job::{Failure, chain},
     registry::{KindPolicy, Registry},
     retry::RetryPolicy,
-    worker::Completion,
+    worker::{Completion, Stop},
 };
 
 pub(crate) mod write;
@@ -69,6 +69,18 @@ impl Outcome {
             Self::Snooze { .. } => "snoozed",
             Self::HandedBack => "handed_back",
             Self::Fenced => "fenced",
+        }
+    }
+
+    /// A job that somebody asked to stop is cancelled, however it ended, unless it was done.
+    fn unless_stopped(self, stop: &Stop) -> Self {
+        match (self, stop.message()) {
+            (done @ (Self::Done | Self::Written | Self::Fenced), _) => done,
+            (_, Some(message)) => Self::Cancelled {
+                class: "cancelled",
+                message: message.to_owned(),
+            },
+            (outcome, None) => outcome,
         }
     }
 
@@ -142,6 +154,7 @@ pub(crate) struct Settled {
     pub(crate) lane: Lane,
     pub(crate) epoch: i64,
     pub(crate) parks_lane: bool,
+    pub(crate) is_completed: bool,
 }
 
 type Policies = Arc<dyn Fn(&str) -> Option<KindPolicy> + Send + Sync>;
@@ -154,9 +167,10 @@ pub(crate) struct Tickets {
 }
 
 impl Tickets {
-    pub(crate) fn of(&self, job: &Arc<Started>) -> Ticket {
+    pub(crate) fn of(&self, job: &Arc<Started>, stop: &Stop) -> Ticket {
         Ticket {
             job: Arc::clone(job),
+            stop: stop.clone(),
             tickets: Some(self.clone()),
         }
     }
@@ -165,6 +179,7 @@ impl Tickets {
 /// The duty to say how one attempt ended. Dropped without a word, the job is handed back.
 pub(crate) struct Ticket {
     job: Arc<Started>,
+    stop: Stop,
     tickets: Option<Tickets>,
 }
 
@@ -175,7 +190,7 @@ impl Ticket {
         };
         let policy =
             (tickets.policies)(&self.job.kind).map_or(RetryPolicy::STANDARD, |policy| policy.retry);
-        let outcome = Outcome::of(&self.job, answer, policy);
+        let outcome = Outcome::of(&self.job, answer, policy).unless_stopped(&self.stop);
         // Without a settler the process is going down, and the lease runs out.
         let _ = tickets.ended.send(Settlement {
             job: Arc::clone(&self.job),
@@ -189,7 +204,7 @@ impl Drop for Ticket {
         if let Some(tickets) = self.tickets.take() {
             let settlement = Settlement {
                 job: Arc::clone(&self.job),
-                outcome: Outcome::HandedBack,
+                outcome: Outcome::HandedBack.unless_stopped(&self.stop),
             };
             let _ = tickets.ended.send(settlement);
         }
@@ -254,6 +269,7 @@ impl Settler {
                     lane: settlement.job.lane.clone(),
                     epoch: settlement.job.lease.epoch,
                     parks_lane,
+                    is_completed: matches!(settlement.outcome, Outcome::Done | Outcome::Written),
                 });
             }
         }

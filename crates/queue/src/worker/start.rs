@@ -21,27 +21,19 @@ pub(crate) struct Due {
     pub(crate) limit_key: Option<String>,
 }
 
-/// The first due jobs of each lane, by priority, then by time.
+/// The first due jobs of each lane that are not paused and of a served queue, by priority, then by time;
+/// `per_lane` at most of each priority.
 pub(crate) async fn due(
     pool: &PgPool,
     lanes: &[String],
     per_lane: usize,
+    served: &[String],
 ) -> Result<Vec<Due>, Error> {
-    let rows = sqlx::query!(
-        r#"
-        SELECT job.id AS "id!", job.lane AS "lane!", job.queue AS "queue!", job.limit_key
-        FROM unnest($1::text[]) AS ours (lane)
-        CROSS JOIN LATERAL (
-            SELECT id, lane, queue, limit_key, priority, run_at
-            FROM syncline.jobs
-            WHERE jobs.lane = ours.lane AND started_at IS NULL AND run_at <= now()
-            ORDER BY priority, run_at
-            LIMIT $2
-        ) AS job
-        ORDER BY job.lane, job.priority, job.run_at, job.id
-        "#,
+    let rows = sqlx::query_file!(
+        "src/worker/due.sql",
         lanes,
         i64::try_from(per_lane).unwrap_or(i64::MAX),
+        served,
     )
     .fetch_all(pool)
     .await
@@ -77,6 +69,7 @@ pub(crate) async fn start(
             max_attempts: unsigned(row.max_attempts),
             payload: row.payload,
             limit_key: row.limit_key,
+            trace_context: row.trace_context,
             started_at: row.started_at,
             waited: Duration::try_from_secs_f64(row.waited_seconds).unwrap_or_default(),
             lease: Lease {

@@ -1,47 +1,81 @@
 -- Starts jobs of lanes that this worker owns.
-WITH wanted AS (
-    SELECT id, epoch FROM unnest($1::uuid[], $2::bigint[]) AS t (id, epoch)
+WITH wanted AS MATERIALIZED (
+    SELECT j.id, j.lane, j.kind, j.unique_key, j.is_unique_while_running, j.run_at, t.epoch
+    FROM unnest($1::uuid[], $2::bigint[]) AS t (id, epoch)
+    JOIN syncline.jobs j ON j.id = t.id
+    -- Not waited for: what a crash of the server forgets is a start, and the job starts again.
+    WHERE (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
 ),
 -- KEY SHARE keeps the lane from being taken over before this commits: a rescuer that did not see these
 -- starts would leave the jobs running for ever. Those who enqueue into the lane are not in the way.
 held AS MATERIALIZED (
-    SELECT j.id, l.epoch
-    FROM wanted
-    JOIN syncline.jobs j ON j.id = wanted.id
-    JOIN syncline.lanes l ON l.lane = j.lane
-    WHERE l.owner = $3 AND l.epoch = wanted.epoch
-    FOR KEY SHARE OF l
+    SELECT lane, epoch
+    FROM syncline.lanes
+    WHERE lane IN (SELECT lane FROM wanted) AND owner = $3
+    FOR KEY SHARE
 ),
 -- A key that somebody is enqueueing again just now is locked: its job starts once that is committed,
 -- so that it sees what was written with it.
 lockable AS MATERIALIZED (
-    SELECT kind, unique_key, job_id
-    FROM syncline.unique_keys
-    WHERE job_id = ANY ($1)
-    FOR UPDATE SKIP LOCKED
+    SELECT k.kind, k.unique_key, k.job_id
+    FROM wanted
+    JOIN syncline.unique_keys k
+        ON k.kind = wanted.kind AND k.unique_key = wanted.unique_key AND k.job_id = wanted.id
+    WHERE wanted.unique_key IS NOT NULL AND NOT wanted.is_unique_while_running
+    FOR UPDATE OF k SKIP LOCKED
+),
+startable AS MATERIALIZED (
+    SELECT wanted.id, wanted.epoch, wanted.run_at
+    FROM wanted
+    JOIN held ON held.lane = wanted.lane AND held.epoch = wanted.epoch
+    WHERE wanted.unique_key IS NULL
+       OR wanted.is_unique_while_running
+       OR wanted.id IN (SELECT job_id FROM lockable)
+       -- A twin has the key.
+       OR NOT EXISTS (
+           SELECT
+           FROM syncline.unique_keys k
+           WHERE k.kind = wanted.kind
+             AND k.unique_key = wanted.unique_key
+             AND k.job_id = wanted.id
+       )
+),
+started AS (
+    UPDATE syncline.jobs j
+    SET attempt = j.attempt + 1, started_at = now(), worker_id = $3, epoch = startable.epoch
+    FROM startable
+    WHERE j.id = startable.id
+      AND j.started_at IS NULL
+      AND j.attempt < j.max_attempts
+      -- Put off since it was looked at.
+      AND j.run_at = startable.run_at
+    RETURNING j.*
 ),
 freed AS (
     DELETE FROM syncline.unique_keys k
-    USING lockable, held
+    USING lockable, started
     WHERE k.kind = lockable.kind
       AND k.unique_key = lockable.unique_key
-      AND k.job_id = lockable.job_id
-      AND held.id = k.job_id
-    RETURNING k.job_id
+      AND started.id = lockable.job_id
+),
+counted AS (
+    INSERT INTO syncline.job_count_deltas (queue, kind, state, bucket, change)
+    SELECT
+        queue, kind,
+        CASE WHEN attempt > 1 THEN 'retrying' ELSE 'waiting' END,
+        date_trunc('minute', run_at, 'UTC'),
+        -count(*)
+    FROM started
+    GROUP BY 1, 2, 3, 4
+    UNION ALL
+    SELECT queue, kind, 'running', to_timestamp(0), count(*)
+    FROM started
+    GROUP BY queue, kind
 )
-UPDATE syncline.jobs j
-SET attempt = j.attempt + 1, started_at = now()
-FROM held
-WHERE j.id = held.id
-  AND j.started_at IS NULL
-  AND j.attempt < j.max_attempts
-  AND (
-      j.unique_key IS NULL
-      OR j.id IN (SELECT job_id FROM freed)
-      OR NOT EXISTS (SELECT FROM syncline.unique_keys k WHERE k.job_id = j.id)
-  )
-RETURNING
-    j.id, j.lane, j.kind, j.queue, j.attempt, j.max_attempts, j.payload, j.limit_key,
-    j.started_at AS "started_at!",
-    greatest(extract(epoch FROM j.started_at - j.run_at), 0)::float8 AS "waited_seconds!",
-    held.epoch
+SELECT
+    id AS "id!", lane AS "lane!", kind AS "kind!", queue AS "queue!", attempt AS "attempt!",
+    max_attempts AS "max_attempts!", payload AS "payload!", limit_key, trace_context,
+    started_at AS "started_at!",
+    greatest(extract(epoch FROM started_at - run_at), 0)::float8 AS "waited_seconds!",
+    epoch AS "epoch!"
+FROM started

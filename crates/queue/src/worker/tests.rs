@@ -191,9 +191,14 @@ async fn a_job_enqueued_while_its_lane_is_let_go_is_not_forgotten() {
         .unwrap()
         .pop()
         .unwrap();
-    let due = start::due(pool, &[claimed.lane.as_str().to_owned()], 10)
-        .await
-        .unwrap();
+    let due = start::due(
+        pool,
+        &[claimed.lane.as_str().to_owned()],
+        10,
+        &Settings::default().served(),
+    )
+    .await
+    .unwrap();
     let started = start::start(pool, worker, &[(due[0].id, claimed.epoch)])
         .await
         .unwrap();
@@ -215,13 +220,15 @@ async fn a_job_enqueued_while_its_lane_is_let_go_is_not_forgotten() {
     let mut enqueuing = pool.begin().await.unwrap();
     let next = NewJob::new(&Probe::in_lane("a", Act::Done)).unwrap();
     enqueue(&mut *enqueuing, &next).await.unwrap();
-    let released_meanwhile = release::release(pool, worker, &[releasable()])
-        .await
-        .unwrap();
+    let released_meanwhile =
+        release::release(pool, worker, &[releasable()], &Settings::default().served())
+            .await
+            .unwrap();
     enqueuing.commit().await.unwrap();
-    let released_afterwards = release::release(pool, worker, &[releasable()])
-        .await
-        .unwrap();
+    let released_afterwards =
+        release::release(pool, worker, &[releasable()], &Settings::default().served())
+            .await
+            .unwrap();
 
     assert!(
         released_meanwhile.is_empty(),
@@ -229,7 +236,7 @@ async fn a_job_enqueued_while_its_lane_is_let_go_is_not_forgotten() {
     );
     assert_eq!(released_afterwards.len(), 1);
     assert_eq!(
-        claim::next_due(pool).await.unwrap(),
+        look::look(pool, worker).await.unwrap().next_due,
         Some(Duration::ZERO),
         "the new job is due"
     );

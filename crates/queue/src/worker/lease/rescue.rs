@@ -2,22 +2,41 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
 use crate::error::Error;
+
+/// Workers in a row that a lane's jobs may outlive before the lane is paused.
+pub(crate) const CRASHES_BEFORE_QUARANTINE: i16 = 5;
 
 /// Declares silent workers dead and frees the lanes of all that have ended; answers how many lanes.
 ///
 /// A job that was running counts the attempt: it is tried again later, or dead when it was its last. The
-/// lanes' limiters are set as if the burst had just been used. Safe to run anywhere, by many at once.
+/// lanes' limiters are set as if the burst had just been used. A lane in which jobs ran when its worker
+/// ended is suspect; after several in a row, with no job completed in between, it is paused for people to
+/// look at. Safe to run anywhere, by many at once.
 ///
-/// The order of locks is that of everybody else: lanes first, then jobs. `FOR UPDATE` on a lane waits for
-/// transactions that passed the fence (they hold `KEY SHARE`), and nothing can pass it afterwards.
+/// The order of locks is that of everybody else: lanes first, then jobs. It never waits for a transaction
+/// behind the fence, since that could keep the caller from renewing its own lease: such a lane is left
+/// for the next round.
 pub(crate) async fn rescue(pool: &PgPool, limiter_exhausted: Duration) -> Result<u64, Error> {
     let mut tx = pool
         .begin()
         .await
         .map_err(Error::database("begin a transaction"))?;
+    bury_silent_workers(&mut tx).await?;
+    let lanes = lock_lanes(&mut tx).await?;
+    let freed = if lanes.is_empty() {
+        0
+    } else {
+        free(&mut tx, &lanes, limiter_exhausted).await?
+    };
+    tx.commit().await.map_err(Error::database("rescue lanes"))?;
+    Ok(freed)
+}
+
+async fn bury_silent_workers(tx: &mut PgConnection) -> Result<(), Error> {
     sqlx::query!(
         r#"
         UPDATE syncline.workers
@@ -30,10 +49,14 @@ pub(crate) async fn rescue(pool: &PgPool, limiter_exhausted: Duration) -> Result
         ))
         "#
     )
-    .execute(&mut *tx)
+    .execute(tx)
     .await
     .map_err(Error::database("declare workers dead"))?;
-    let lanes = sqlx::query_scalar!(
+    Ok(())
+}
+
+async fn lock_lanes(tx: &mut PgConnection) -> Result<Vec<String>, Error> {
+    sqlx::query_scalar!(
         r#"
         SELECT lane
         FROM syncline.lanes
@@ -43,34 +66,71 @@ pub(crate) async fn rescue(pool: &PgPool, limiter_exhausted: Duration) -> Result
         FOR UPDATE SKIP LOCKED
         "#
     )
+    .fetch_all(tx)
+    .await
+    .map_err(Error::database("lock the lanes of dead workers"))
+}
+
+/// A job that ran when its worker ended.
+struct Orphan {
+    id: Uuid,
+    lane: String,
+}
+
+async fn free(
+    tx: &mut PgConnection,
+    lanes: &[String],
+    limiter_exhausted: Duration,
+) -> Result<u64, Error> {
+    let orphans = sqlx::query_as!(
+        Orphan,
+        r#"
+        SELECT id, lane
+        FROM syncline.jobs
+        WHERE lane = ANY ($1) AND started_at IS NOT NULL
+        ORDER BY lane, id
+        FOR UPDATE SKIP LOCKED
+        "#,
+        lanes,
+    )
     .fetch_all(&mut *tx)
     .await
-    .map_err(Error::database("lock the lanes of dead workers"))?;
-    if !lanes.is_empty() {
-        sqlx::query_file!("src/worker/lease/bury_crashed.sql", &lanes)
+    .map_err(Error::database("lock the jobs of dead workers"))?;
+    let (ids, suspects): (Vec<Uuid>, Vec<String>) =
+        orphans.into_iter().map(|job| (job.id, job.lane)).unzip();
+    // Started and not locked by us: a transaction behind the fence holds it.
+    let busy = sqlx::query_scalar!(
+        r#"
+        SELECT DISTINCT lane
+        FROM syncline.jobs
+        WHERE lane = ANY ($1) AND started_at IS NOT NULL AND NOT id = ANY ($2)
+        "#,
+        lanes,
+        &ids,
+    )
+    .fetch_all(&mut *tx)
+    .await
+    .map_err(Error::database("look for the jobs of dead workers"))?;
+    if !ids.is_empty() {
+        sqlx::query_file!("src/worker/lease/bury_crashed.sql", &ids)
             .execute(&mut *tx)
             .await
             .map_err(Error::database("move crashed jobs to the dead"))?;
-        sqlx::query_file!("src/worker/lease/put_back_crashed.sql", &lanes)
+        sqlx::query_file!("src/worker/lease/put_back_crashed.sql", &ids)
             .execute(&mut *tx)
             .await
             .map_err(Error::database("put crashed jobs back"))?;
-        sqlx::query!(
-            r#"
-            UPDATE syncline.lanes
-            SET owner = NULL,
-                epoch = epoch + 1,
-                due_at = greatest(now(), coalesce(blocked_until, now())),
-                limiter_tat = now() + make_interval(secs => $2)
-            WHERE lane = ANY ($1)
-            "#,
-            &lanes,
-            limiter_exhausted.as_secs_f64(),
-        )
-        .execute(&mut *tx)
-        .await
-        .map_err(Error::database("free the lanes of dead workers"))?;
     }
-    tx.commit().await.map_err(Error::database("rescue lanes"))?;
-    Ok(lanes.len() as u64)
+    let freed = sqlx::query_file_scalar!(
+        "src/worker/lease/free_lanes.sql",
+        lanes,
+        &busy,
+        &suspects,
+        limiter_exhausted.as_secs_f64(),
+        CRASHES_BEFORE_QUARANTINE,
+    )
+    .fetch_one(tx)
+    .await
+    .map_err(Error::database("free the lanes of dead workers"))?;
+    Ok(u64::try_from(freed).unwrap_or(0))
 }

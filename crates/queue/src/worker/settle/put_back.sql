@@ -9,36 +9,35 @@ WITH ended AS (
         error_class, message, http_status, parks_lane
     )
 ),
--- The fence.
-held AS MATERIALIZED (
-    SELECT ended.*
-    FROM ended
-    JOIN syncline.jobs j ON j.id = ended.id AND j.attempt = ended.attempt
-    JOIN syncline.lanes l
-        ON l.lane = j.lane AND l.owner = ended.worker_id AND l.epoch = ended.epoch
-    WHERE j.started_at IS NOT NULL
-    FOR KEY SHARE OF l
-),
 back AS (
     UPDATE syncline.jobs j
     SET started_at = NULL,
-        attempt = CASE WHEN held.error_class IS NULL THEN j.attempt - 1 ELSE j.attempt END,
+        worker_id = NULL,
+        epoch = NULL,
+        attempt = CASE WHEN ended.error_class IS NULL THEN j.attempt - 1 ELSE j.attempt END,
         run_at = CASE
             -- Handed back as it was: its turn has not come yet.
-            WHEN held.message IS NULL THEN j.run_at
-            ELSE now() + make_interval(secs => held.delay_seconds)
+            WHEN ended.message IS NULL THEN j.run_at
+            ELSE now() + make_interval(secs => ended.delay_seconds)
         END,
-        last_error = coalesce(held.message, j.last_error)
-    FROM held
-    WHERE j.id = held.id
-    RETURNING j.id, j.lane, j.kind, j.unique_key
+        last_error = coalesce(ended.message, j.last_error)
+    FROM ended
+    -- The fence.
+    WHERE j.id = ended.id
+      AND j.attempt = ended.attempt
+      AND j.worker_id = ended.worker_id
+      AND j.epoch = ended.epoch
+    RETURNING
+        j.id, j.lane, j.kind, j.queue, j.attempt AS left_attempt, j.run_at, j.unique_key,
+        j.is_unique_while_running, ended.attempt, ended.worker_id, ended.started_at,
+        ended.delay_seconds, ended.error_class, ended.message, ended.http_status, ended.parks_lane
 ),
 -- Pending again, so it holds its key again, unless a twin took it meanwhile: then both run.
 keys AS (
     INSERT INTO syncline.unique_keys (kind, unique_key, job_id)
     SELECT kind, unique_key, id
     FROM back
-    WHERE unique_key IS NOT NULL
+    WHERE unique_key IS NOT NULL AND NOT is_unique_while_running
     ORDER BY kind, unique_key
     ON CONFLICT (kind, unique_key) DO NOTHING
 ),
@@ -50,7 +49,7 @@ recorded AS (
     SELECT
         id, attempt, worker_id, started_at, now(),
         'retried', error_class, coalesce(message, ''), http_status
-    FROM held
+    FROM back
     WHERE error_class IS NOT NULL
 ),
 parked AS (
@@ -58,12 +57,25 @@ parked AS (
     SET blocked_until = greatest(l.blocked_until, now() + make_interval(secs => longest.seconds)),
         blocked_reason = longest.message
     FROM (
-        SELECT DISTINCT ON (back.lane) back.lane, held.delay_seconds AS seconds, held.message
-        FROM held
-        JOIN back ON back.id = held.id
-        WHERE held.parks_lane
-        ORDER BY back.lane, held.delay_seconds DESC
+        SELECT DISTINCT ON (lane) lane, delay_seconds AS seconds, message
+        FROM back
+        WHERE parks_lane
+        ORDER BY lane, delay_seconds DESC
     ) AS longest
     WHERE l.lane = longest.lane
+),
+counted AS (
+    INSERT INTO syncline.job_count_deltas (queue, kind, state, bucket, change)
+    SELECT queue, kind, 'running', to_timestamp(0), -count(*)
+    FROM back
+    GROUP BY queue, kind
+    UNION ALL
+    SELECT
+        queue, kind,
+        CASE WHEN left_attempt > 0 THEN 'retrying' ELSE 'waiting' END,
+        date_trunc('minute', run_at, 'UTC'),
+        count(*)
+    FROM back
+    GROUP BY 1, 2, 3, 4
 )
 SELECT id FROM back

@@ -99,7 +99,7 @@ async fn a_handler_that_outlives_its_drained_worker_changes_nothing() {
         epoch: claimed.epoch,
         limiter_ahead: Duration::ZERO,
     };
-    release::release(pool, drained, &[releasable])
+    release::release(pool, drained, &[releasable], &Settings::default().served())
         .await
         .unwrap();
     let (_, rightful) = probe::claim_and_start(&client, successor)
@@ -186,7 +186,8 @@ async fn a_lane_claimed_by_a_worker_already_dead_is_freed_too() {
 
     assert!(claimed_when_dead.is_empty());
     assert_eq!(rescued, 1);
-    assert_eq!(claim::next_due(pool).await.unwrap(), Some(Duration::ZERO));
+    let seen = look::look(pool, worker).await.unwrap();
+    assert_eq!(seen.next_due, Some(Duration::ZERO));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,44 @@
+-- The first due jobs of each lane. Jobs of later times stand between those of one priority and the next in
+-- the index, so each priority in the lane gets a look of its own: what waits for later costs nothing.
+SELECT job.id AS "id!", job.lane AS "lane!", job.queue AS "queue!", job.limit_key
+FROM unnest($1::text[]) AS ours (lane)
+CROSS JOIN LATERAL (
+    WITH RECURSIVE level AS (
+        (SELECT priority FROM syncline.jobs WHERE lane = ours.lane ORDER BY priority LIMIT 1)
+        UNION ALL
+        SELECT further.priority
+        FROM level
+        CROSS JOIN LATERAL (
+            SELECT priority
+            FROM syncline.jobs
+            WHERE lane = ours.lane AND priority > level.priority
+            ORDER BY priority
+            LIMIT 1
+        ) AS further
+    )
+    SELECT first.*
+    FROM level
+    CROSS JOIN LATERAL (
+        SELECT id, lane, queue, limit_key, priority, run_at
+        FROM syncline.jobs
+        WHERE lane = ours.lane
+          AND priority = level.priority
+          AND run_at <= now()
+          AND started_at IS NULL
+          AND queue = ANY ($3)
+          AND NOT EXISTS (
+              SELECT
+              FROM syncline.pauses p
+              WHERE (p.paused_until IS NULL OR p.paused_until > now())
+                AND (
+                    p.scope = 'everything'
+                    OR (p.scope = 'queue' AND p.name = jobs.queue)
+                    OR (p.scope = 'kind' AND p.name = jobs.kind)
+                    OR (p.scope = 'lane' AND p.name = ours.lane)
+                )
+          )
+        ORDER BY run_at
+        LIMIT $2
+    ) AS first
+) AS job
+ORDER BY job.lane, job.priority, job.run_at, job.id
