@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 
 /// Runs jobs until `shutdown`, then drains: claims nothing more, lets what runs end until the deadline,
-/// hands back the rest.
+/// hands back the rest. Asked to drain from outside, it does so, too, and cancels `shutdown` then.
 ///
 /// # Errors
 /// When the worker cannot be registered. Afterwards it waits errors out.
@@ -35,7 +35,12 @@ pub async fn run(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
         });
     let executing = async {
         // Ends when the backend does, which is once the worker drains.
-        monitor.run().await.context("the executor ended badly")
+        monitor.run().await.context("the executor ended badly")?;
+        if !shutdown.is_cancelled() {
+            tracing::info!("somebody asked the worker to drain: the process stops");
+            shutdown.cancel();
+        }
+        anyhow::Ok(())
     };
     let draining = async {
         shutdown.cancelled().await;

@@ -17,6 +17,7 @@ pub mod schedule;
 pub mod testing;
 pub mod view;
 pub mod worker;
+pub mod workers;
 
 pub use attempt::{Attempt, FencedTx};
 pub use client::Client;

@@ -149,8 +149,7 @@ pub async fn resume(client: &Client, scope: &Scope, resumed_by: &str) -> Result<
         sqlx::query!(
             r#"
             UPDATE syncline.lanes l
-            SET due_at = greatest(now(), coalesce(l.blocked_until, '-infinity')),
-                crashes = CASE WHEN $1 = 'lane' THEN 0 ELSE l.crashes END
+            SET due_at = greatest(now(), coalesce(l.blocked_until, '-infinity'))
             WHERE l.owner IS NULL
               AND (l.due_at IS NULL OR l.due_at > now())
               AND l.lane IN (
@@ -166,6 +165,16 @@ pub async fn resume(client: &Client, scope: &Scope, resumed_by: &str) -> Result<
             "#,
             kind_of_scope,
             name,
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(Error::database("resume jobs"))?;
+    }
+    if let Scope::Lane(lane) = scope {
+        // Quarantined or not: it starts with a clean slate.
+        sqlx::query!(
+            "UPDATE syncline.lanes SET crashes = 0 WHERE lane = $1 AND crashes > 0",
+            lane.as_str(),
         )
         .execute(&mut *tx)
         .await

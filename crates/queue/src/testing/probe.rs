@@ -11,7 +11,7 @@ use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Attempt, Failure, Job, JobId, Lane, NewJob, Queue, Registry, RetryPolicy, enqueue,
+    Attempt, Failure, Job, JobId, Lane, NewJob, Queue, Registry, RetryPolicy, UniqueWhile, enqueue,
     limiter::{Rate, SharedLimiter},
     worker::{Ready, Settings, claim, lease, start},
 };
@@ -173,6 +173,30 @@ impl Probe {
     }
 }
 
+/// A job of which there is only one, pending or running.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Single {}
+
+impl Job for Single {
+    type Context = Seen;
+    type Error = Failure;
+    const KIND: &'static str = "single";
+    const QUEUE: Queue = Queue::SYNC;
+    const UNIQUE: UniqueWhile = UniqueWhile::PendingOrRunning;
+
+    fn lane(&self) -> Lane {
+        Lane::system()
+    }
+
+    fn unique_key(&self) -> Option<String> {
+        Some("the one".to_owned())
+    }
+
+    async fn run(&self, _seen: &Seen, _attempt: &mut Attempt) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
 /// A table of the tests' own stands in for a job's effects: one row a committed effect.
 pub(crate) async fn make_effects(pool: &PgPool) {
     #[expect(
@@ -204,7 +228,7 @@ pub(crate) async fn effects(pool: &PgPool) -> Vec<uuid::Uuid> {
 }
 
 pub(crate) fn registry() -> Arc<Registry<Seen>> {
-    Arc::new(Registry::new().register::<Probe>())
+    Arc::new(Registry::new().register::<Probe>().register::<Single>())
 }
 
 /// Enqueues in a transaction of its own.

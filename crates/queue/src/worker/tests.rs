@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod crashes;
+mod operations;
 mod outcomes;
 
 fn client(pool: &PgPool) -> Client {
