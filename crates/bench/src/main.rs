@@ -1,0 +1,56 @@
+#![doc = include_str!("../README.md")]
+
+mod contenders;
+mod cpu;
+mod ledger;
+mod report;
+mod server;
+mod sql;
+mod statistics;
+mod suites;
+mod workloads;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measures Syncline, beside its peers and the physical limit, and says which targets are met.
+#[derive(Debug, Parser)]
+#[command(max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The queue: drains, enqueueing, latency, fairness, limits.
+    Queue(suites::queue::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return failure(&error.into()),
+    };
+    match runtime.block_on(dispatch(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure(&error),
+    }
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Queue(args) => suites::queue::run(args).await,
+    }
+}
+
+fn failure(error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "bench: {error:#}");
+    ExitCode::FAILURE
+}

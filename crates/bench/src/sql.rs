@@ -1,0 +1,39 @@
+//! The statements of the benchmarks themselves: on tables of others, or with names made at run time.
+//!
+//! Everything in them is ours, so nothing needs quoting.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "peers' tables and databases made at run time are unknown to the checks"
+)]
+
+use anyhow::{Context as _, Result};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
+
+/// Runs statements that answer nothing.
+pub(crate) async fn execute(connection: &mut PgConnection, statements: &str) -> Result<()> {
+    sqlx::raw_sql(AssertSqlSafe(statements.to_owned()))
+        .execute(connection)
+        .await
+        .with_context(|| format!("cannot run `{statements}`"))?;
+    Ok(())
+}
+
+/// The one number a query answers.
+pub(crate) async fn number(pool: &PgPool, query: &str) -> Result<i64> {
+    sqlx::query_scalar(AssertSqlSafe(query.to_owned()))
+        .fetch_one(pool)
+        .await
+        .with_context(|| format!("cannot run `{query}`"))
+}
+
+/// The rows of a query all of whose columns are texts.
+pub(crate) async fn texts(pool: &PgPool, query: &str) -> Result<Vec<Vec<String>>> {
+    let rows = sqlx::query(AssertSqlSafe(query.to_owned()))
+        .fetch_all(pool)
+        .await
+        .with_context(|| format!("cannot run `{query}`"))?;
+    rows.iter()
+        .map(|row| (0..row.len()).map(|at| Ok(row.try_get(at)?)).collect())
+        .collect()
+}

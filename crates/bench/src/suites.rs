@@ -1,0 +1,3 @@
+//! The suites, one for each subcommand.
+
+pub(crate) mod queue;

@@ -1,0 +1,66 @@
+//! Where the time of our drain goes: Postgres' own account of our statements.
+//!
+//! Not part of the comparison, since counting costs a little.
+
+use anyhow::Result;
+
+use crate::contenders::ours;
+use crate::contenders::ours::Profile;
+use crate::ledger::Payload;
+use crate::sql;
+use crate::workloads::{Bench, say};
+
+const STATEMENTS: &str = "
+    SELECT
+        round(total_exec_time)::bigint::text,
+        calls::text,
+        rows::text,
+        round(mean_exec_time::numeric, 2)::text,
+        pg_size_pretty(wal_bytes),
+        pg_size_pretty((shared_blks_hit + shared_blks_read) * 8192),
+        left(regexp_replace(
+            regexp_replace(query, '--[^\n]*\n', ' ', 'g'), '\\s+', ' ', 'g'
+        ), 110)
+    FROM pg_stat_statements
+    WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+    ORDER BY total_exec_time DESC
+    LIMIT 14";
+
+/// Drains once with statements counted, and writes what they took to stderr.
+pub(crate) async fn run(bench: &Bench, jobs: &[Payload], profile: Profile) -> Result<()> {
+    let database = bench.server.copy(&bench.templates.ours).await?;
+    database
+        .execute(&format!(
+            "CREATE EXTENSION pg_stat_statements;
+             ALTER DATABASE {} SET pg_stat_statements.track = 'top'",
+            database.name()
+        ))
+        .await?;
+    ours::load(&database, jobs).await?;
+    database.settle().await?;
+    database
+        .execute("SELECT pg_stat_statements_reset()")
+        .await?;
+    let before = bench.server.cpu()?;
+    let took = ours::drain(&database, jobs.len() as u64, profile).await?;
+    let used = bench.server.cpu()?.since(before);
+    say(&format!(
+        "\nours, {} jobs: {:.3} s; processor: client {:.2} s, Postgres {:.2} s",
+        jobs.len(),
+        took.as_secs_f64(),
+        used.client,
+        used.postgres
+    ));
+    say("   total ms  calls     rows  mean ms        WAL    buffers  statement");
+    let pool = database.pool(1).await?;
+    for row in sql::texts(&pool, STATEMENTS).await? {
+        let [total, calls, rows, mean, wal, buffers, query] = &row[..] else {
+            anyhow::bail!("seven columns were asked for");
+        };
+        say(&format!(
+            "{total:>11} {calls:>6} {rows:>8} {mean:>8} {wal:>10} {buffers:>10}  {query}"
+        ));
+    }
+    pool.close().await;
+    database.drop().await
+}
