@@ -83,11 +83,12 @@ SELECT queue, kind, 'dead', to_timestamp(0), count(*)
 FROM syncline.dead_jobs
 GROUP BY 1, 2;
 
--- Error answers of the far side that the fleet may still get: each process holds a share.
+-- Error answers of the far side that the fleet may still get: each process holds a share, and says so
+-- again every second while it uses it.
 CREATE TABLE syncline.error_budget_shares (
-    worker_id uuid CONSTRAINT error_budget_shares_pkey PRIMARY KEY,
+    process_id uuid CONSTRAINT error_budget_shares_pkey PRIMARY KEY, -- a fresh one at each start
     permits integer NOT NULL,
-    wanted_at timestamptz, -- when it last asked for more than it got
+    is_short boolean NOT NULL, -- it would use more than it has
     renewed_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT error_budget_shares_permits_valid CHECK (permits >= 0)
 ) WITH (fillfactor = 50);

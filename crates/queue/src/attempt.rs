@@ -16,6 +16,7 @@ use crate::{
     client::Client,
     enqueue::{EnqueueInto, Parent},
     error::{Error, Throttled},
+    error_budget::{Permit, Purse},
     ids::{JobId, Lane, Queue, WorkerId},
     limiter::SharedLimiter,
 };
@@ -51,6 +52,8 @@ pub struct Attempt {
     job: Arc<Started>,
     client: Client,
     limiter: SharedLimiter,
+    /// Without one, errors are not counted.
+    purse: Option<Purse>,
     cancellation: CancellationToken,
     is_complete: bool,
 }
@@ -60,12 +63,14 @@ impl Attempt {
         job: Arc<Started>,
         client: Client,
         limiter: SharedLimiter,
+        purse: Option<Purse>,
         cancellation: CancellationToken,
     ) -> Self {
         Self {
             job,
             client,
             limiter,
+            purse,
             cancellation,
             is_complete: false,
         }
@@ -159,11 +164,29 @@ impl Attempt {
         Ok(())
     }
 
-    /// Books one request to the far side for this lane; waits when room comes soon.
+    /// Leave to make one request to the far side, within the lane's rate and the fleet's error budget;
+    /// waits when it comes soon. Say [`Permit::succeeded`] unless the answer is an error.
     ///
     /// # Errors
     /// [`Throttled`] when the wait would be long: snooze, and the slot is free for others.
-    pub async fn throttle(&self) -> Result<(), Throttled> {
+    pub async fn throttle(&self) -> Result<Permit, Throttled> {
+        self.wait_for_rate().await?;
+        let Some(purse) = &self.purse else {
+            return Ok(Permit::unlimited());
+        };
+        if let Some(permit) = purse.permit_now() {
+            return Ok(permit);
+        }
+        let permit = purse.permit().await?;
+        // Time has passed: what was booked was for then.
+        if let Err(throttled) = self.wait_for_rate().await {
+            permit.succeeded();
+            return Err(throttled);
+        }
+        Ok(permit)
+    }
+
+    async fn wait_for_rate(&self) -> Result<(), Throttled> {
         let wait = self.limiter.reserve()?;
         if !wait.is_zero() {
             metrics::histogram!("syncline_limiter_wait_seconds").record(wait.as_secs_f64());

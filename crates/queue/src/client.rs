@@ -2,7 +2,10 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -49,6 +52,16 @@ struct Shared {
     origin: String,
 }
 
+/// The planner knows nothing of the arrays our statements are given, and a queue's tables are empty at one
+/// moment and huge at the next: one plan for all, by the indexes.
+fn own_options(pool: &PgPool) -> PgConnectOptions {
+    (*pool.connect_options()).clone().options([
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("jit", "off"),
+    ])
+}
+
 impl Client {
     /// A handle on the queue in the database of `pool`.
     pub fn new(pool: PgPool) -> Self {
@@ -59,7 +72,7 @@ impl Client {
             own_pool: PgPoolOptions::new()
                 .max_connections(OWN_CONNECTIONS)
                 .acquire_timeout(OWN_ACQUIRE_TIMEOUT)
-                .connect_lazy_with((*pool.connect_options()).clone()),
+                .connect_lazy_with(own_options(&pool)),
             waiters: Waiters::new(pool.clone()),
             pool,
             tasks: TaskTracker::new(),

@@ -33,6 +33,7 @@ pub async fn perform<C: Send + Sync + 'static>(
         Arc::clone(&job),
         ready.client.clone(),
         ready.limiter.clone(),
+        ready.purse.clone(),
         ready.stop.token().clone(),
     );
     let limit = registry

@@ -53,13 +53,16 @@ pub async fn run_due<C: Send + Sync + 'static>(
             break;
         }
         for lane in claimed {
-            let name = [lane.lane.as_str().to_owned()];
-            while let Some(due) = start::due(pool, &name, 1, &settings.served()).await?.pop() {
-                let started = start::start(pool, worker, &[(due.id, lane.epoch)]).await?;
+            let first = [(lane.lane.clone(), 1)];
+            while let Some(due) = start::due(pool, &first, &settings.served()).await?.pop() {
+                let mut chosen = start::Chosen::default();
+                chosen.push(due, lane.epoch);
+                let started = start::start(pool, worker, &chosen).await?;
                 for job in started {
                     let ready = Ready {
                         limiter: SharedLimiter::new(settings.rate, Duration::ZERO),
                         client: client.clone(),
+                        purse: None,
                         stop: Stop::default(),
                         ticket: None,
                         job: Arc::clone(&job),

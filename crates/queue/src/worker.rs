@@ -20,6 +20,7 @@ use crate::{
     backend::LaneBackend,
     client::Client,
     error::Error,
+    error_budget::{ErrorBudget, Purse},
     ids::Queue,
     limiter::{Rate, SharedLimiter},
     maintenance,
@@ -50,6 +51,8 @@ pub struct Settings {
     pub quantum: usize,
     /// What each lane may ask of the far side.
     pub rate: Rate,
+    /// What the fleet may provoke at the far side, all processes together.
+    pub error_budget: ErrorBudget,
     /// How often it looks for work when nobody wakes it.
     pub poll_interval: Duration,
     /// Silent for this long it is dead.
@@ -87,7 +90,8 @@ impl Default for Settings {
                 per_minute: 80,
                 burst: 20,
             },
-            poll_interval: Duration::from_secs(1),
+            error_budget: ErrorBudget::default(),
+            poll_interval: Duration::from_millis(1_500),
             lease: Duration::from_secs(15),
             renew_interval: Duration::from_secs(5),
             drain_deadline: Duration::from_secs(25),
@@ -111,6 +115,7 @@ pub struct Ready {
     pub(crate) job: Arc<Started>,
     pub(crate) client: Client,
     pub(crate) limiter: SharedLimiter,
+    pub(crate) purse: Option<Purse>,
     pub(crate) stop: Stop,
     pub(crate) ticket: Option<Ticket>,
 }

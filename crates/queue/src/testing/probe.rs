@@ -258,15 +258,14 @@ pub(crate) async fn claim_and_start(
     let claimed = claim::claim(pool, worker, want).await.unwrap();
     let mut all = Vec::new();
     for lane in claimed {
-        let due = start::due(
-            pool,
-            &[lane.lane.as_str().to_owned()],
-            100,
-            &Settings::default().served(),
-        )
-        .await
-        .unwrap();
-        let jobs: Vec<_> = due.iter().map(|job| (job.id, lane.epoch)).collect();
+        let served = Settings::default().served();
+        let due = start::due(pool, &[(lane.lane, 100)], &served)
+            .await
+            .unwrap();
+        let mut jobs = start::Chosen::default();
+        for job in due {
+            jobs.push(job, lane.epoch);
+        }
         for job in start::start(pool, worker, &jobs).await.unwrap() {
             let rate = Rate {
                 per_minute: 1_000,
@@ -278,6 +277,7 @@ pub(crate) async fn claim_and_start(
                 Arc::clone(&job),
                 client.clone(),
                 limiter.clone(),
+                None,
                 stop.token().clone(),
             );
             let client = client.clone();
@@ -286,6 +286,7 @@ pub(crate) async fn claim_and_start(
                     job,
                     client,
                     limiter,
+                    purse: None,
                     stop,
                     ticket: None,
                 },

@@ -5,7 +5,7 @@
 //! a commit's answer was lost; [`Dispatcher::reconcile`] then reads the truth.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -27,19 +27,21 @@ use super::{
     look::{self, Wanted},
     release,
     settle::{Settled, Tickets},
-    start,
+    start::{self, Chosen, Due},
 };
 use crate::{
     attempt::Started,
     client::Client,
     error::Error,
+    error_budget::Purse,
     ids::{JobId, Lane, Queue},
     job::chain,
     limiter::SharedLimiter,
 };
 
-/// Due jobs looked at in each lane, to find some that may start.
+/// Due jobs looked at in a lane at once; more, when none of these may start.
 const LOOKAHEAD: usize = 64;
+const MAX_LOOKAHEAD: usize = 1_024;
 /// The picture is checked against the database this often, and after each error.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(30);
 /// While jobs run, requests to cancel them are looked for at least this often.
@@ -68,14 +70,46 @@ struct Owned {
     is_parked: bool,
     /// Workers ended while they ran its jobs: one job at a time, until one completes.
     is_suspect: bool,
-    /// It may have due jobs: something happened since the last look found none.
-    has_due: bool,
+    /// Due jobs that were seen and not started, in their order.
+    due: VecDeque<Due>,
+    picture: Picture,
+    /// How many due jobs the next look is to see.
+    lookahead: usize,
+    /// Of the jobs that run.
+    limit_keys: HashSet<String>,
+    /// When a job of it was started last, or it was claimed.
+    started_at: Instant,
+}
+
+/// What the due jobs known of a lane are worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Picture {
+    /// All there were; nothing happened since.
+    Complete,
+    /// The first there were; others come behind them.
+    Beginning,
+    /// Something happened since, or nobody has looked yet.
+    Stale,
+}
+
+impl Owned {
+    /// Whether a look at its due jobs can find what is not known yet.
+    fn has_news(&self) -> bool {
+        match self.picture {
+            Picture::Complete => false,
+            Picture::Beginning => self.due.is_empty(),
+            Picture::Stale => true,
+        }
+    }
+
+    fn has_nothing_due(&self) -> bool {
+        self.due.is_empty() && !self.has_news()
+    }
 }
 
 /// A job of ours that runs.
 struct Running {
     queue: Queue,
-    lane: Lane,
     limit_key: Option<String>,
     stop: Stop,
 }
@@ -86,6 +120,7 @@ pub(super) struct Dispatcher {
     identity: Identity,
     work: watch::Receiver<()>,
     channels: Channels,
+    purse: Purse,
     free: BTreeMap<Queue, usize>,
     lanes: HashMap<Lane, Owned>,
     running: HashMap<JobId, Running>,
@@ -109,6 +144,7 @@ impl Dispatcher {
         Self {
             work: client.work(),
             free: settings.slots.clone(),
+            purse: Purse::new(client.own_pool().clone(), settings.error_budget),
             client,
             settings,
             identity,
@@ -141,6 +177,7 @@ impl Dispatcher {
                     tracing::warn!(error = %chain(&error), "cannot dispatch jobs yet");
                     self.next_reconcile = Instant::now();
                     self.next_look = Instant::now();
+                    self.expect_due();
                     Instant::now() + AFTER_ERROR
                 }
             };
@@ -158,7 +195,7 @@ impl Dispatcher {
 
     fn expect_due(&mut self) {
         for owned in self.lanes.values_mut() {
-            owned.has_due = true;
+            owned.picture = Picture::Stale;
         }
     }
 
@@ -187,7 +224,12 @@ impl Dispatcher {
         {
             owned.running = owned.running.saturating_sub(1);
             owned.is_parked |= settled.parks_lane;
-            owned.has_due = true;
+            if settled.is_put_back {
+                owned.picture = Picture::Stale;
+            }
+            if let Some(key) = &running.limit_key {
+                owned.limit_keys.remove(key);
+            }
             if owned.is_suspect && settled.is_completed {
                 owned.is_suspect = false;
                 self.absolved.push(settled.lane.as_str().to_owned());
@@ -218,8 +260,9 @@ impl Dispatcher {
         self.start().await?;
         self.write_notes().await?;
         let has_released = self.release().await?;
-        if was_short || has_released || Instant::now() >= self.next_look {
-            self.look().await?;
+        let is_poll = Instant::now() >= self.next_look;
+        if was_short || has_released || is_poll {
+            self.look(is_poll).await?;
         }
         Ok(self.wait(was_short))
     }
@@ -249,7 +292,7 @@ impl Dispatcher {
         self.seen.wanted == Wanted::Work && !self.seen.is_everything_paused
     }
 
-    async fn look(&mut self) -> Result<(), Error> {
+    async fn look(&mut self, is_poll: bool) -> Result<(), Error> {
         let worker = self.identity.current();
         let seen = self
             .client
@@ -259,6 +302,10 @@ impl Dispatcher {
             .await?;
         if seen.pauses != self.seen.pauses {
             self.expect_due();
+        } else if is_poll {
+            // What was put off may be due, where nothing else is.
+            let idle = self.lanes.values_mut().filter(|owned| owned.due.is_empty());
+            idle.for_each(|owned| owned.picture = Picture::Stale);
         }
         for cancellation in &seen.cancellations {
             if let Some(running) = self.running.get(&cancellation.job_id) {
@@ -299,7 +346,11 @@ impl Dispatcher {
             started: 0,
             is_parked: false,
             is_suspect: claimed.crashes > 0,
-            has_due: true,
+            due: VecDeque::new(),
+            picture: Picture::Stale,
+            lookahead: LOOKAHEAD,
+            limit_keys: HashSet::new(),
+            started_at: Instant::now(),
         };
         self.lanes.insert(claimed.lane, owned);
     }
@@ -325,44 +376,24 @@ impl Dispatcher {
     }
 
     async fn start(&mut self) -> Result<(), Error> {
-        let hungry: Vec<String> = self
-            .lanes
-            .iter()
-            .filter(|(_, owned)| self.may_start(owned))
-            .map(|(lane, _)| lane.as_str().to_owned())
-            .collect();
-        if hungry.is_empty() || self.free.values().all(|free| *free == 0) {
-            return Ok(());
-        }
-        let asked = hungry.clone();
-        let per_lane = LOOKAHEAD.max(self.settings.lane_concurrency);
-        let served = self.settings.served();
-        let due = self
-            .client
-            .patiently("look for due jobs", move |pool| async move {
-                start::due(&pool, &hungry, per_lane, &served).await
-            })
-            .await?;
-        let with_due: HashSet<&str> = due.iter().map(|job| job.lane.as_str()).collect();
-        for lane in asked {
-            let has_due = with_due.contains(lane.as_str());
-            if let Some(owned) = self.lanes.get_mut(&Lane::from_stored(lane)) {
-                owned.has_due = has_due;
-            }
-        }
-        let chosen = self.choose(due);
+        self.find_due().await?;
+        let chosen = self.choose();
         if chosen.is_empty() {
             return Ok(());
         }
-        let worker = self.identity.current();
+        let (worker, wanted) = (self.identity.current(), chosen.len());
         let started = self
             .client
             .patiently("start jobs", move |pool| async move {
                 start::start(&pool, worker, &chosen).await
             })
             .await?;
+        if started.len() < wanted {
+            // Somebody changes them, or enqueues them again just now.
+            self.expect_due();
+        }
         if started.is_empty() {
-            // Somebody enqueues them again just now, or the lanes are not ours any more.
+            // Or the lanes are not ours any more.
             self.next_reconcile = self.next_reconcile.min(Instant::now() + AFTER_ERROR);
         }
         for job in started {
@@ -371,8 +402,51 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// Looks into the lanes that could start jobs and know of none, or not of the newest.
+    async fn find_due(&mut self) -> Result<(), Error> {
+        if !self.may_work() || self.free.values().all(|free| *free == 0) {
+            return Ok(());
+        }
+        let asked: Vec<_> = self
+            .lanes
+            .iter()
+            .filter(|(_, owned)| self.may_start(owned) && owned.has_news())
+            .map(|(lane, owned)| (lane.clone(), owned.lookahead))
+            .collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let (lanes, served) = (asked.clone(), self.settings.served());
+        let due = self
+            .client
+            .patiently("look for due jobs", move |pool| async move {
+                start::due(&pool, &lanes, &served).await
+            })
+            .await?;
+        for (lane, _) in &asked {
+            if let Some(owned) = self.lanes.get_mut(lane) {
+                owned.due.clear();
+            }
+        }
+        for job in due {
+            if let Some(owned) = self.lanes.get_mut(&job.lane) {
+                owned.due.push_back(job);
+            }
+        }
+        for (lane, looked_at) in asked {
+            if let Some(owned) = self.lanes.get_mut(&lane) {
+                owned.picture = if owned.due.len() < looked_at {
+                    Picture::Complete
+                } else {
+                    Picture::Beginning
+                };
+            }
+        }
+        Ok(())
+    }
+
     fn may_start(&self, owned: &Owned) -> bool {
-        owned.has_due && !owned.is_parked && self.room(owned) > 0
+        !owned.is_parked && self.room(owned) > 0
     }
 
     /// How many more of its jobs may start now.
@@ -387,39 +461,75 @@ impl Dispatcher {
             .min(self.settings.quantum.saturating_sub(owned.started))
     }
 
-    /// Those of the due jobs for which there is a slot, room in the lane, and no other with their
-    /// limit key.
-    fn choose(&self, due: Vec<start::Due>) -> Vec<(JobId, i64)> {
-        let mut free = self.free.clone();
-        let mut room: HashMap<&Lane, usize> = HashMap::new();
-        let mut keys: HashSet<(Lane, String)> = self
-            .running
-            .values()
-            .filter_map(|job| Some((job.lane.clone(), job.limit_key.clone()?)))
+    /// Those of the due jobs for which there is a slot, room in the lane, and no other with their limit key.
+    /// Lanes that waited longest come first, each with all it has room for.
+    fn choose(&mut self) -> Chosen {
+        let mut chosen = Chosen::default();
+        if !self.may_work() {
+            return chosen;
+        }
+        let mut lanes: Vec<_> = self
+            .lanes
+            .iter()
+            .filter(|(_, owned)| !owned.due.is_empty() && self.may_start(owned))
+            .map(|(lane, owned)| (owned.started_at, lane.clone()))
             .collect();
-        let mut chosen = Vec::new();
-        for job in due {
-            let Some((lane, owned)) = self.lanes.get_key_value(&job.lane) else {
-                continue;
-            };
-            let room = room.entry(lane).or_insert_with(|| self.room(owned));
-            let Some(free) = job.queue.and_then(|queue| free.get_mut(&queue)) else {
-                continue;
-            };
-            // It runs here already: a start that the server forgot when it crashed.
-            if *room == 0 || *free == 0 || self.running.contains_key(&job.id) {
-                continue;
+        lanes.sort();
+        let mut free = self.free.clone();
+        for (_, lane) in lanes {
+            if free.values().all(|free| *free == 0) {
+                break;
             }
-            if let Some(key) = job.limit_key
-                && !keys.insert((job.lane.clone(), key))
-            {
-                continue;
-            }
-            *room -= 1;
-            *free -= 1;
-            chosen.push((job.id, owned.epoch));
+            self.choose_in(&lane, &mut free, &mut chosen);
         }
         chosen
+    }
+
+    fn choose_in(&mut self, lane: &Lane, free: &mut BTreeMap<Queue, usize>, chosen: &mut Chosen) {
+        let Some(owned) = self.lanes.get(lane) else {
+            return;
+        };
+        let mut room = self.room(owned);
+        let Some(owned) = self.lanes.get_mut(lane) else {
+            return;
+        };
+        let mut passed_over = VecDeque::new();
+        let mut keys = owned.limit_keys.clone();
+        while room > 0
+            && let Some(job) = owned.due.pop_front()
+        {
+            // It runs here already: a start that the server forgot when it crashed.
+            if self.running.contains_key(&job.id) {
+                continue;
+            }
+            let slot = job
+                .queue
+                .and_then(|queue| free.get_mut(&queue))
+                .filter(|free| **free > 0);
+            let is_alone = job.limit_key.as_ref().is_none_or(|key| !keys.contains(key));
+            let (Some(slot), true) = (slot, is_alone) else {
+                passed_over.push_back(job);
+                continue;
+            };
+            *slot -= 1;
+            room -= 1;
+            keys.extend(job.limit_key.clone());
+            chosen.push(job, owned.epoch);
+        }
+        let is_stuck = room > 0
+            && owned.picture == Picture::Beginning
+            && owned.due.is_empty()
+            && !passed_over.is_empty();
+        owned.lookahead = if is_stuck && owned.lookahead < MAX_LOOKAHEAD {
+            // None of these may start yet; others behind them may.
+            owned.picture = Picture::Stale;
+            owned.lookahead * 2
+        } else {
+            LOOKAHEAD
+        };
+        while let Some(job) = passed_over.pop_back() {
+            owned.due.push_front(job);
+        }
     }
 
     fn hand_over(&mut self, job: Arc<Started>) {
@@ -428,6 +538,8 @@ impl Dispatcher {
         };
         owned.running += 1;
         owned.started += 1;
+        owned.started_at = Instant::now();
+        owned.limit_keys.extend(job.limit_key.clone());
         if let Some(free) = self.free.get_mut(&job.queue) {
             *free = free.saturating_sub(1);
         }
@@ -437,7 +549,6 @@ impl Dispatcher {
         }
         let running = Running {
             queue: job.queue,
-            lane: job.lane.clone(),
             limit_key: job.limit_key.clone(),
             stop: stop.clone(),
         };
@@ -453,6 +564,7 @@ impl Dispatcher {
         let ready = Ready {
             ticket: Some(self.channels.tickets.of(&job, &stop)),
             limiter: owned.limiter.clone(),
+            purse: Some(self.purse.clone()),
             client: self.client.clone(),
             stop,
             job,
@@ -494,7 +606,7 @@ impl Dispatcher {
             .filter(|(_, owned)| {
                 let is_over =
                     owned.is_parked || owned.started >= self.settings.quantum || !may_work;
-                owned.running == 0 && (is_over || !owned.has_due)
+                owned.running == 0 && (is_over || owned.has_nothing_due())
             })
             .map(|(lane, owned)| release::Releasable {
                 lane: lane.clone(),
@@ -586,7 +698,8 @@ impl Dispatcher {
         // Hands back, with its attempt, whatever has still not ended.
         self.reconcile().await?;
         for owned in self.lanes.values_mut() {
-            owned.has_due = false;
+            owned.due.clear();
+            owned.picture = Picture::Complete;
             owned.running = 0;
         }
         self.release().await?;

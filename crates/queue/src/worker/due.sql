@@ -1,7 +1,10 @@
 -- The first due jobs of each lane. Jobs of later times stand between those of one priority and the next in
 -- the index, so each priority in the lane gets a look of its own: what waits for later costs nothing.
-SELECT job.id AS "id!", job.lane AS "lane!", job.queue AS "queue!", job.limit_key
-FROM unnest($1::text[]) AS ours (lane)
+SELECT
+    job.id AS "id!", job.lane AS "lane!", job.kind AS "kind!", job.queue AS "queue!",
+    job.run_at AS "run_at!", job.limit_key,
+    CASE WHEN NOT job.is_unique_while_running THEN job.unique_key END AS unique_key
+FROM unnest($1::text[], $2::bigint[]) AS ours (lane, at_most)
 CROSS JOIN LATERAL (
     WITH RECURSIVE level AS (
         (SELECT priority FROM syncline.jobs WHERE lane = ours.lane ORDER BY priority LIMIT 1)
@@ -19,7 +22,8 @@ CROSS JOIN LATERAL (
     SELECT first.*
     FROM level
     CROSS JOIN LATERAL (
-        SELECT id, lane, queue, limit_key, priority, run_at
+        SELECT
+            id, lane, kind, queue, limit_key, unique_key, is_unique_while_running, priority, run_at
         FROM syncline.jobs
         WHERE lane = ours.lane
           AND priority = level.priority
@@ -38,7 +42,9 @@ CROSS JOIN LATERAL (
                 )
           )
         ORDER BY run_at
-        LIMIT $2
+        LIMIT ours.at_most
     ) AS first
+    ORDER BY priority, run_at, id
+    LIMIT ours.at_most
 ) AS job
 ORDER BY job.lane, job.priority, job.run_at, job.id

@@ -155,6 +155,8 @@ pub(crate) struct Settled {
     pub(crate) epoch: i64,
     pub(crate) parks_lane: bool,
     pub(crate) is_completed: bool,
+    /// It waits in its lane again.
+    pub(crate) is_put_back: bool,
 }
 
 type Policies = Arc<dyn Fn(&str) -> Option<KindPolicy> + Send + Sync>;
@@ -269,6 +271,10 @@ impl Settler {
                     lane: settlement.job.lane.clone(),
                     epoch: settlement.job.lease.epoch,
                     parks_lane,
+                    is_put_back: matches!(
+                        settlement.outcome,
+                        Outcome::Retry { .. } | Outcome::Snooze { .. } | Outcome::HandedBack
+                    ),
                     is_completed: matches!(settlement.outcome, Outcome::Done | Outcome::Written),
                 });
             }

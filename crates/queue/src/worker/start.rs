@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -17,48 +18,102 @@ use crate::{
 pub(crate) struct Due {
     pub(crate) id: JobId,
     pub(crate) lane: Lane,
+    pub(crate) kind: String,
     pub(crate) queue: Option<Queue>,
+    pub(crate) run_at: DateTime<Utc>,
     pub(crate) limit_key: Option<String>,
+    /// Only when it is given up at the start.
+    pub(crate) unique_key: Option<String>,
 }
 
-/// The first due jobs of each lane that are not paused and of a served queue, by priority, then by time;
-/// `per_lane` at most of each priority.
+/// The first due jobs of each lane that are not paused and of a served queue, by priority, then by time; of
+/// each lane as many at most as stands beside it.
 pub(crate) async fn due(
     pool: &PgPool,
-    lanes: &[String],
-    per_lane: usize,
+    lanes: &[(Lane, usize)],
     served: &[String],
 ) -> Result<Vec<Due>, Error> {
-    let rows = sqlx::query_file!(
-        "src/worker/due.sql",
-        lanes,
-        i64::try_from(per_lane).unwrap_or(i64::MAX),
-        served,
-    )
-    .fetch_all(pool)
-    .await
-    .map_err(Error::database("look for due jobs"))?;
+    let (names, at_most): (Vec<String>, Vec<i64>) = lanes
+        .iter()
+        .map(|(lane, at_most)| {
+            let at_most = i64::try_from(*at_most).unwrap_or(i64::MAX);
+            (lane.as_str().to_owned(), at_most)
+        })
+        .unzip();
+    let rows = sqlx::query_file!("src/worker/due.sql", &names, &at_most, served)
+        .fetch_all(pool)
+        .await
+        .map_err(Error::database("look for due jobs"))?;
     let due = rows.into_iter().map(|row| Due {
         id: JobId(row.id),
         lane: Lane::from_stored(row.lane),
+        kind: row.kind,
         queue: Queue::from_stored(&row.queue),
+        run_at: row.run_at,
         limit_key: row.limit_key,
+        unique_key: row.unique_key,
     });
     Ok(due.collect())
 }
 
-/// Starts jobs, each under the epoch of its lane; those that cannot be started now are left out.
+/// Jobs to start, as columns, each under the epoch of its lane.
+#[derive(Debug, Default)]
+pub(crate) struct Chosen {
+    ids: Vec<Uuid>,
+    lanes: Vec<String>,
+    epochs: Vec<i64>,
+    run_ats: Vec<DateTime<Utc>>,
+    keyed_ids: Vec<Uuid>,
+    keyed_kinds: Vec<String>,
+    unique_keys: Vec<String>,
+}
+
+impl Chosen {
+    pub(crate) fn push(&mut self, job: Due, epoch: i64) {
+        if let Some(unique_key) = job.unique_key {
+            self.keyed_ids.push(job.id.0);
+            self.keyed_kinds.push(job.kind);
+            self.unique_keys.push(unique_key);
+        }
+        self.ids.push(job.id.0);
+        self.lanes.push(job.lane.as_str().to_owned());
+        self.epochs.push(epoch);
+        self.run_ats.push(job.run_at);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+}
+
+/// Starts jobs; those that cannot be started now are left out.
 pub(crate) async fn start(
     pool: &PgPool,
     worker: WorkerId,
-    jobs: &[(JobId, i64)],
+    chosen: &Chosen,
 ) -> Result<Vec<Arc<Started>>, Error> {
-    let (ids, epochs): (Vec<Uuid>, Vec<i64>) =
-        jobs.iter().map(|(id, epoch)| (id.0, *epoch)).unzip();
-    let rows = sqlx::query_file!("src/worker/start.sql", &ids, &epochs, worker.0)
-        .fetch_all(pool)
-        .await
-        .map_err(Error::database("start jobs"))?;
+    let mut lanes = chosen.lanes.clone();
+    // They come lane by lane.
+    lanes.dedup();
+    let rows = sqlx::query_file!(
+        "src/worker/start.sql",
+        &lanes,
+        worker.0,
+        &chosen.ids,
+        &chosen.lanes,
+        &chosen.epochs,
+        &chosen.run_ats,
+        &chosen.keyed_ids,
+        &chosen.keyed_kinds,
+        &chosen.unique_keys,
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(Error::database("start jobs"))?;
     let started = rows.into_iter().filter_map(|row| {
         Some(Arc::new(Started {
             id: JobId(row.id),

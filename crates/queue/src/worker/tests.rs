@@ -192,17 +192,13 @@ async fn a_job_enqueued_while_its_lane_is_let_go_is_not_forgotten() {
         .unwrap()
         .pop()
         .unwrap();
-    let due = start::due(
-        pool,
-        &[claimed.lane.as_str().to_owned()],
-        10,
-        &Settings::default().served(),
-    )
-    .await
-    .unwrap();
-    let started = start::start(pool, worker, &[(due[0].id, claimed.epoch)])
+    let served = Settings::default().served();
+    let mut due = start::due(pool, &[(claimed.lane.clone(), 10)], &served)
         .await
         .unwrap();
+    let mut first = start::Chosen::default();
+    first.push(due.remove(0), claimed.epoch);
+    let started = start::start(pool, worker, &first).await.unwrap();
     let registry = probe::registry();
     settle::write_one(
         pool,
@@ -260,13 +256,26 @@ async fn a_job_whose_key_is_enqueued_again_starts_only_after_that_commit() {
         .await
         .unwrap();
     let want = claim::Want { urgent: 0, any: 10 };
-    let lane = claim::claim(pool, worker, want).await.unwrap().pop();
-    // The lane itself may be locked by the enqueueing, or not: either way nothing starts.
-    let epoch = lane.map_or(1, |lane| lane.epoch);
-    let started_meanwhile = start::start(pool, worker, &[(id, epoch)]).await.unwrap();
+    let claimed = claim::claim(pool, worker, want)
+        .await
+        .unwrap()
+        .pop()
+        .unwrap();
+    let served = Settings::default().served();
+    let start_due = async || {
+        let due = start::due(pool, &[(claimed.lane.clone(), 1)], &served)
+            .await
+            .unwrap();
+        let mut chosen = start::Chosen::default();
+        for job in due {
+            chosen.push(job, claimed.epoch);
+        }
+        assert!(!chosen.is_empty(), "the job is due all the time");
+        start::start(pool, worker, &chosen).await.unwrap()
+    };
+    let started_meanwhile = start_due().await;
     enqueuing.commit().await.unwrap();
-    claim::claim(pool, worker, want).await.unwrap();
-    let started_afterwards = start::start(pool, worker, &[(id, epoch)]).await.unwrap();
+    let started_afterwards = start_due().await;
     let follow_up = probe::add(pool, &job).await;
 
     assert_eq!((again.id, again.is_new), (id, false));
