@@ -79,6 +79,7 @@ pub async fn run_due<C: Send + Sync + 'static>(
                 lane: lane.lane,
                 epoch: lane.epoch,
                 limiter_ahead: Duration::ZERO,
+                is_doubtful: false,
             };
             release::release(pool, worker, &[releasable], &settings.served()).await?;
         }

@@ -123,6 +123,8 @@ pub(super) struct Dispatcher {
     purse: Purse,
     free: BTreeMap<Queue, usize>,
     lanes: HashMap<Lane, Owned>,
+    /// Those in which a start was not answered.
+    doubtful: HashSet<Lane>,
     running: HashMap<JobId, Running>,
     seen: look::Seen,
     /// Something may be due that is not ours yet.
@@ -150,6 +152,7 @@ impl Dispatcher {
             identity,
             channels,
             lanes: HashMap::new(),
+            doubtful: HashSet::new(),
             running: HashMap::new(),
             seen: look::Seen::default(),
             should_claim: false,
@@ -333,6 +336,7 @@ impl Dispatcher {
             .await?;
         self.should_claim = claimed.len() >= want.any.max(1);
         for lane in claimed {
+            self.doubtful.remove(&lane.lane);
             self.own(lane);
         }
         Ok(!self.should_claim)
@@ -387,7 +391,8 @@ impl Dispatcher {
             .patiently("start jobs", move |pool| async move {
                 start::start(&pool, worker, &chosen).await
             })
-            .await?;
+            .await
+            .inspect_err(|_| self.doubt())?;
         if started.len() < wanted {
             // Somebody changes them, or enqueues them again just now.
             self.expect_due();
@@ -443,6 +448,12 @@ impl Dispatcher {
             }
         }
         Ok(())
+    }
+
+    /// A start was not answered, and may take effect when this has reconciled already: no lane is let go
+    /// any more without a look at its jobs.
+    fn doubt(&mut self) {
+        self.doubtful.extend(self.lanes.keys().cloned());
     }
 
     fn may_start(&self, owned: &Owned) -> bool {
@@ -612,6 +623,7 @@ impl Dispatcher {
                 lane: lane.clone(),
                 epoch: owned.epoch,
                 limiter_ahead: owned.limiter.ahead(),
+                is_doubtful: self.doubtful.contains(lane),
             })
             .collect();
         if idle.is_empty() {
@@ -626,6 +638,7 @@ impl Dispatcher {
             .await?;
         let mut is_turn_over = false;
         for lane in released {
+            self.doubtful.remove(&lane);
             let owned = self.lanes.remove(&lane);
             is_turn_over |= owned.is_some_and(|owned| owned.started >= self.settings.quantum);
         }
@@ -657,6 +670,7 @@ impl Dispatcher {
         for (lane, claimed) in held {
             if !self.lanes.contains_key(&lane) {
                 tracing::info!(%lane, "adopted a lane whose claim was not answered");
+                self.doubtful.insert(lane);
                 self.own(claimed);
             }
         }

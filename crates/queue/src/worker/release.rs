@@ -15,6 +15,8 @@ pub(crate) struct Releasable {
     pub(crate) lane: Lane,
     pub(crate) epoch: i64,
     pub(crate) limiter_ahead: Duration,
+    /// A start in it was not answered: perhaps jobs run that nobody knows of. Then it is kept.
+    pub(crate) is_doubtful: bool,
 }
 
 /// Lets lanes go; answers those that are no longer ours. A lane somebody is enqueueing into is left for
@@ -39,6 +41,7 @@ pub(crate) async fn release(
         .iter()
         .map(|lane| lane.limiter_ahead.as_secs_f64())
         .collect();
+    let doubts: Vec<bool> = lanes.iter().map(|lane| lane.is_doubtful).collect();
     let mut tx = pool
         .begin()
         .await
@@ -68,11 +71,13 @@ pub(crate) async fn release(
         &locked,
         Queue::INTERACTIVE.as_str(),
         served,
+        &doubts,
     )
     .execute(&mut *tx)
     .await
     .map_err(Error::database("let lanes go"))?;
     tx.commit().await.map_err(Error::database("let lanes go"))?;
-    // Locked and not updated means that somebody else owns it: not ours either.
+    // Locked and not updated means that somebody else owns it: not ours either. Or that jobs run in it
+    // that we did not know of: the next reconciliation adopts it and hands them back.
     Ok(locked.into_iter().map(Lane::from_stored).collect())
 }

@@ -8,7 +8,8 @@ SET owner = NULL,
     END,
     is_urgent = coalesce(waiting.is_urgent, false),
     limiter_tat = CASE WHEN ours.ahead > 0 THEN now() + make_interval(secs => ours.ahead) END
-FROM unnest($1::text[], $2::bigint[], $3::float8[]) AS ours (lane, epoch, ahead)
+FROM unnest($1::text[], $2::bigint[], $3::float8[], $8::boolean[])
+    AS ours (lane, epoch, ahead, is_doubtful)
 CROSS JOIN LATERAL (
     -- One look at the index for each priority in the lane, however many jobs wait.
     WITH RECURSIVE level AS (
@@ -65,3 +66,12 @@ WHERE l.lane = ours.lane
   AND l.owner = $4
   AND l.epoch = ours.epoch
   AND l.lane = ANY ($5)
+  -- Locked, so no start is under way: whichever was not answered has taken effect, or never will. Let go
+  -- with a job that runs nowhere, the lane would be nobody's to look at. Seldom asked, because it reads
+  -- all jobs of the lane.
+  AND NOT (
+      ours.is_doubtful
+      AND EXISTS (
+          SELECT FROM syncline.jobs j WHERE j.lane = ours.lane AND j.started_at IS NOT NULL
+      )
+  )

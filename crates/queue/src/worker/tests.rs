@@ -212,6 +212,7 @@ async fn a_job_enqueued_while_its_lane_is_let_go_is_not_forgotten() {
         lane: claimed.lane.clone(),
         epoch: claimed.epoch,
         limiter_ahead: Duration::ZERO,
+        is_doubtful: false,
     };
 
     let mut enqueuing = pool.begin().await.unwrap();

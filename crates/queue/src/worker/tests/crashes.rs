@@ -98,6 +98,7 @@ async fn a_handler_that_outlives_its_drained_worker_changes_nothing() {
         lane: claimed.lane,
         epoch: claimed.epoch,
         limiter_ahead: Duration::ZERO,
+        is_doubtful: false,
     };
     release::release(pool, drained, &[releasable], &Settings::default().served())
         .await
@@ -145,6 +146,41 @@ async fn a_take_over_waits_for_a_transaction_behind_the_fence() {
         client.get(id).await.unwrap().unwrap().state,
         JobState::Completed
     );
+}
+
+/// The start is given up, what the worker has is read, and only then the start takes effect.
+#[tokio::test]
+async fn a_start_that_takes_effect_late_is_not_forgotten() {
+    let database = TestDatabase::new().await;
+    let pool = database.pool();
+    let id = probe::add(pool, &Probe::in_lane("a", Act::Done)).await;
+    let client = client(pool);
+    let worker = probe::worker(pool).await;
+    let want = claim::Want { urgent: 0, any: 1 };
+    let claimed = claim::claim(pool, worker, want)
+        .await
+        .unwrap()
+        .pop()
+        .unwrap();
+    lease::holdings(pool, worker, &[]).await.unwrap();
+    start::start(pool, worker, &[(id, claimed.epoch)])
+        .await
+        .unwrap();
+    let releasable = release::Releasable {
+        lane: claimed.lane,
+        epoch: claimed.epoch,
+        limiter_ahead: Duration::ZERO,
+        is_doubtful: true,
+    };
+
+    release::release(pool, worker, &[releasable], &Settings::default().served())
+        .await
+        .unwrap();
+    let kept = lease::holdings(pool, worker, &[]).await.unwrap();
+
+    assert_eq!(kept.len(), 1, "let go, nobody would look at it again");
+    let job = client.get(id).await.unwrap().unwrap();
+    assert_eq!((job.state, job.attempt), (JobState::Available, 0));
 }
 
 #[tokio::test]
