@@ -52,7 +52,7 @@ impl Job for Maintain {
             history: settings.keep_history,
             workers: settings.keep_history,
         };
-        queue::maintenance::run(&context.pool, retention).await?;
+        let queue = queue::maintenance::run(&context.pool, retention).await?;
 
         let mut tx = attempt.begin().await?;
         let link_tokens = sealed_link_tokens::delete_expired(&mut tx).await?;
@@ -68,6 +68,7 @@ impl Job for Maintain {
             .collect::<Result<_, _>>()?;
         queue::enqueue_many(&mut tx, &drains).await?;
         let result = json!({
+            "queue": queue,
             "link_tokens": link_tokens,
             "idempotency_keys": keys,
             "deliveries": deliveries,

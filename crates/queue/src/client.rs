@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     error::Error,
     ids::JobId,
-    view::{self, JobView},
+    view::{self, JobDetail, JobView},
 };
 
 mod notifier;
@@ -97,6 +97,15 @@ impl Client {
     /// [`Error::Database`].
     pub async fn get(&self, id: JobId) -> Result<Option<JobView>, Error> {
         view::get(&self.shared.pool, id).await
+    }
+
+    /// Everything known of a job: payload, every attempt, children, why it does not run; `None` when there
+    /// is no such job.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn detail(&self, id: JobId) -> Result<Option<JobDetail>, Error> {
+        view::detail(&self.shared.pool, id).await
     }
 
     /// Waits until a job ended; `None` when it has not within `timeout`, or does not exist.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::ids::{JobId, Lane};
+use crate::{
+    ids::{JobId, Lane},
+    view::JobState,
+};
 
 /// Faults of the queue; the cause of each is its `source`.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +86,38 @@ pub enum Error {
         /// The expression.
         cron: String,
     },
+    /// A kind that this program has no code for.
+    #[error("no job of the kind `{kind}` is known here")]
+    UnknownKind {
+        /// The kind.
+        kind: String,
+    },
+    /// There is no such job, or it went with its day.
+    #[error("there is no job {id}")]
+    NoSuchJob {
+        /// The id that was asked for.
+        id: JobId,
+    },
+    /// What was asked of a job cannot be done as it stands; nothing was changed.
+    #[error("cannot {action} job {id}, which is {}: {advice}", state.as_str())]
+    Refused {
+        /// What was asked, as a verb phrase.
+        action: &'static str,
+        /// The job.
+        id: JobId,
+        /// How it stands.
+        state: JobState,
+        /// What to do instead.
+        advice: String,
+    },
+    /// A filter or an edit that cannot be meant.
+    #[error("the {what} asked for is not valid: {reason}")]
+    InvalidRequest {
+        /// The part at fault.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A transaction's task was cut off by the runtime's end.
     #[error("the runtime is shutting down")]
     ShuttingDown,
@@ -92,6 +127,16 @@ impl Error {
     /// For `map_err`: names the operation that failed.
     pub(crate) fn database(operation: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |source| Self::Database { operation, source }
+    }
+
+    /// What cannot be done to a job, and what can.
+    pub(crate) fn refused(action: &'static str, id: JobId, state: JobState, advice: &str) -> Self {
+        Self::Refused {
+            action,
+            id,
+            state,
+            advice: advice.to_owned(),
+        }
     }
 }
 

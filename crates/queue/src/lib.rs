@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+pub mod admin;
 pub mod attempt;
 pub mod backend;
 pub mod client;
+pub mod counts;
 pub mod enqueue;
 pub mod error;
 pub mod error_budget;
@@ -30,4 +32,4 @@ pub use job::{Failure, Job, UniqueWhile};
 pub use perform::perform;
 pub use registry::Registry;
 pub use retry::RetryPolicy;
-pub use view::{AttemptView, JobState, JobView};
+pub use view::{AttemptView, JobDetail, JobState, JobView};

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     attempt::Attempt,
     error::Error,
-    job::{Failure, Job},
+    job::{Failure, Job, UniqueWhile},
     retry::RetryPolicy,
     schedule::Schedule,
 };
@@ -24,8 +24,17 @@ pub(crate) struct KindPolicy {
 type Answer = (bool, Result<(), Failure>);
 type Run<C> = dyn Fn(Value, Arc<C>, Attempt) -> BoxFuture<'static, Answer> + Send + Sync;
 
+/// The keys of a job, told by its payload.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    pub(crate) unique: Option<String>,
+    pub(crate) is_unique_while_running: bool,
+    pub(crate) limit: Option<String>,
+}
+
 struct Entry<C> {
     policy: KindPolicy,
+    keys: fn(Value) -> Result<Keys, Error>,
     schedule: Option<Schedule>,
     run: Arc<Run<C>>,
 }
@@ -63,6 +72,7 @@ impl<C: Send + Sync + 'static> Registry<C> {
                 retry: J::RETRY,
                 timeout: J::TIMEOUT,
             },
+            keys: keys_of::<J>,
             schedule,
             run: Arc::new(|payload, context, attempt| {
                 Box::pin(decode_and_run::<J>(payload, context, attempt))
@@ -93,6 +103,14 @@ impl<C: Send + Sync + 'static> Registry<C> {
         self.entries.get(kind).map(|entry| entry.policy)
     }
 
+    /// The keys of a stored job.
+    pub(crate) fn keys(&self, kind: &str, payload: Value) -> Result<Keys, Error> {
+        let entry = self.entries.get(kind).ok_or_else(|| Error::UnknownKind {
+            kind: kind.to_owned(),
+        })?;
+        (entry.keys)(payload)
+    }
+
     pub(crate) fn run(
         &self,
         kind: &str,
@@ -110,6 +128,18 @@ impl<C> std::fmt::Debug for Registry<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.entries.keys()).finish()
     }
+}
+
+fn keys_of<J: Job>(payload: Value) -> Result<Keys, Error> {
+    let job: J = serde_json::from_value(payload).map_err(|source| Error::Decode {
+        kind: J::KIND,
+        source,
+    })?;
+    Ok(Keys {
+        unique: job.unique_key(),
+        is_unique_while_running: J::UNIQUE == UniqueWhile::PendingOrRunning,
+        limit: job.limit_key(),
+    })
 }
 
 async fn decode_and_run<J: Job>(

@@ -1,26 +1,32 @@
 //! Jobs as people and callers see them.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::{
     error::Error,
-    ids::{JobId, Lane},
+    ids::{JobId, Lane, WorkerId},
 };
 
+mod detail;
+mod why;
+
+pub(crate) use detail::detail;
+pub use detail::{JobDetail, Span};
+
 /// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
-    /// Waits for its time; never ran.
+    /// Waits for its time; no attempt is used.
     Scheduled,
     /// Due; waits for a slot.
     Available,
     /// Runs.
     Running,
-    /// Failed or was put off; runs again.
+    /// Failed; runs again.
     Retryable,
     /// Done.
     Completed,
@@ -36,16 +42,44 @@ impl JobState {
         matches!(self, Self::Completed | Self::Cancelled | Self::Dead)
     }
 
-    fn from_stored(name: &str) -> Self {
-        match name {
-            "scheduled" => Self::Scheduled,
-            "running" => Self::Running,
-            "retryable" => Self::Retryable,
-            "completed" => Self::Completed,
-            "cancelled" => Self::Cancelled,
-            "dead" => Self::Dead,
-            _ => Self::Available,
+    /// All of them, in the order of a job's life.
+    pub const ALL: [Self; 7] = [
+        Self::Scheduled,
+        Self::Available,
+        Self::Running,
+        Self::Retryable,
+        Self::Completed,
+        Self::Cancelled,
+        Self::Dead,
+    ];
+
+    /// Those of jobs that will start by themselves.
+    pub const WAITING: [Self; 3] = [Self::Scheduled, Self::Available, Self::Retryable];
+
+    /// Those of jobs that have not ended.
+    pub const LIVE: [Self; 4] = [
+        Self::Scheduled,
+        Self::Available,
+        Self::Running,
+        Self::Retryable,
+    ];
+
+    /// The name as shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Available => "available",
+            Self::Running => "running",
+            Self::Retryable => "retryable",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+            Self::Dead => "dead",
         }
+    }
+
+    pub(crate) fn from_stored(name: &str) -> Self {
+        let state = Self::ALL.into_iter().find(|state| state.as_str() == name);
+        state.unwrap_or(Self::Available)
     }
 }
 
@@ -80,6 +114,10 @@ pub struct JobView {
     pub error_class: Option<String>,
     /// Whose job it is.
     pub organization_id: Option<String>,
+    /// The job that enqueued it.
+    pub parent_id: Option<JobId>,
+    /// The W3C `traceparent` of whoever enqueued it.
+    pub trace_context: Option<String>,
     /// What it left for those who waited.
     pub result: Option<Value>,
     /// Attempts that failed, oldest first.
@@ -91,6 +129,8 @@ pub struct JobView {
 pub struct AttemptView {
     /// Which; the first is 1.
     pub attempt: u16,
+    /// Who ran it.
+    pub worker: Option<WorkerId>,
     /// When it began.
     pub started_at: DateTime<Utc>,
     /// When it ended.
@@ -126,9 +166,23 @@ pub(crate) async fn get(pool: &PgPool, id: JobId) -> Result<Option<JobView>, Err
         last_error: row.last_error,
         error_class: row.error_class,
         organization_id: row.organization_id,
+        parent_id: row.parent_id.map(JobId),
+        trace_context: row.trace_context,
         result: row.result,
         attempts: attempts(pool, id).await?,
     }))
+}
+
+/// Where a job stands; `None` when there is no such job.
+pub(crate) async fn state(tx: &mut PgConnection, id: JobId) -> Result<Option<JobState>, Error> {
+    let state = sqlx::query_scalar!(
+        r#"SELECT state AS "state!" FROM syncline.all_jobs WHERE id = $1"#,
+        id.0
+    )
+    .fetch_optional(tx)
+    .await
+    .map_err(Error::database("read the state of a job"))?;
+    Ok(state.map(|state| JobState::from_stored(&state)))
 }
 
 async fn attempts(pool: &PgPool, id: JobId) -> Result<Vec<AttemptView>, Error> {
@@ -138,6 +192,7 @@ async fn attempts(pool: &PgPool, id: JobId) -> Result<Vec<AttemptView>, Error> {
         .map_err(Error::database("read the attempts of a job"))?;
     let view = rows.into_iter().map(|row| AttemptView {
         attempt: unsigned(row.attempt),
+        worker: row.worker_id.map(WorkerId),
         started_at: row.started_at,
         finished_at: row.finished_at,
         outcome: row.outcome,

@@ -70,7 +70,7 @@ async fn the_last_failure_leaves_a_dead_job_with_every_attempt() {
 async fn a_snooze_burns_no_attempt() {
     let (_database, job) = once(Act::SnoozeMs(60_000)).await;
 
-    assert_eq!((job.state, job.attempt), (JobState::Retryable, 0));
+    assert_eq!((job.state, job.attempt), (JobState::Scheduled, 0));
     assert_eq!(job.last_error.as_deref(), Some("not yet"));
     assert!(job.attempts.is_empty());
     assert!(job.run_at > job.created_at + Duration::from_secs(50));
