@@ -15,6 +15,8 @@ use crate::{error::Error, view::JobState};
 
 /// Deltas that one reading of the counts may have to sum up; beyond this they are folded first.
 const FOLD_ABOVE: i64 = 5_000;
+/// Deltas folded at once that leave so many dead rows behind that every reading would feel them.
+const VACUUM_ABOVE: i64 = 50_000;
 /// Who folds, or repairs, holds this advisory lock: two at once would only wait for each other.
 const LOCK: &str = "syncline.job_counts";
 
@@ -120,7 +122,20 @@ pub async fn fold(pool: &PgPool) -> Result<u64, Error> {
     tx.commit()
         .await
         .map_err(Error::database("fold the counts of jobs"))?;
+    if taken > VACUUM_ABOVE {
+        vacuum(pool).await;
+    }
     Ok(taken.try_into().unwrap_or(0))
+}
+
+/// Gives the room of folded deltas back at once. Otherwise the server does so, within a minute or two.
+async fn vacuum(pool: &PgPool) {
+    let done = sqlx::query!("VACUUM syncline.job_count_deltas")
+        .execute(pool)
+        .await;
+    if let Err(error) = done {
+        tracing::debug!(%error, "cannot vacuum the deltas of counts");
+    }
 }
 
 /// Compares the counts with a look at all jobs; answers where they differ, which is nowhere.

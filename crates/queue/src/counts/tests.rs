@@ -107,6 +107,34 @@ async fn many_deltas_are_folded_by_who_reads_them() {
 }
 
 #[tokio::test]
+async fn a_great_fold_leaves_no_room_behind() {
+    let database = TestDatabase::new().await;
+    let pool = database.pool();
+    sqlx::query!(
+        r#"
+        INSERT INTO syncline.job_count_deltas (queue, kind, state, bucket, change)
+        SELECT 'sync', 'probe', 'dead', to_timestamp(0), 1
+        FROM generate_series(1, $1)
+        "#,
+        i32::try_from(VACUUM_ABOVE).unwrap() + 1,
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+    let size = || async {
+        sqlx::query_scalar!(r#"SELECT pg_relation_size('syncline.job_count_deltas') AS "size!""#)
+            .fetch_one(pool)
+            .await
+            .unwrap()
+    };
+
+    let before = size().await;
+    fold(pool).await.unwrap();
+
+    assert!(size().await < before / 10, "{before} bytes were in use");
+}
+
+#[tokio::test]
 async fn a_wrong_count_is_found_and_put_right() {
     let database = TestDatabase::new().await;
     let pool = database.pool();
