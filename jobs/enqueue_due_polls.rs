@@ -3,7 +3,7 @@
 //! Taking an account puts its next poll off, at random; the poll itself then sets the right time. So an account whose
 //! poll fails comes again, accounts that came together part, and a tick that is late or lost is made up by the next.
 
-use queue::{Attempt, Job, Lane, NewJob, Queue};
+use queue::{Attempt, Job, Lane, NewJob, Queue, ScheduleSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::linked_accounts;
@@ -24,7 +24,7 @@ impl Job for EnqueueDuePolls {
 
     const KIND: &'static str = "enqueue_due_polls";
     const QUEUE: Queue = Queue::MAINTENANCE;
-    const SCHEDULE: Option<&'static str> = Some("*/10 * * * * *");
+    const SCHEDULE: Option<ScheduleSpec> = Some(ScheduleSpec::new("*/10 * * * * *"));
 
     fn lane(&self) -> Lane {
         Lane::system()

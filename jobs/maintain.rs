@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use queue::maintenance::Retention;
-use queue::{Attempt, Job, Lane, NewJob, Queue};
+use queue::{Attempt, Job, Lane, NewJob, Queue, ScheduleSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{exchanges, idempotency_keys, sealed_link_tokens, webhook_deliveries};
@@ -32,7 +32,7 @@ impl Job for Maintain {
     const KIND: &'static str = "maintain";
     const QUEUE: Queue = Queue::MAINTENANCE;
     const PRIORITY: i16 = 200;
-    const SCHEDULE: Option<&'static str> = Some("30 * * * * *");
+    const SCHEDULE: Option<ScheduleSpec> = Some(ScheduleSpec::new("30 * * * * *"));
 
     fn lane(&self) -> Lane {
         Lane::system()

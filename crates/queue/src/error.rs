@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     ids::{JobId, Lane},
+    schedule::Fault,
     view::JobState,
 };
 
@@ -68,23 +69,22 @@ pub enum Error {
         /// What it has to fulfil.
         rule: &'static str,
     },
-    /// A cron expression that does not parse.
-    #[error("the schedule `{cron}` of `{kind}` is not a cron expression: {reason}")]
-    Cron {
+    /// A schedule that cannot work; nothing was changed.
+    #[error("the schedule `{name}` cannot work")]
+    Schedule {
         /// The job's kind.
-        kind: &'static str,
-        /// The expression.
-        cron: String,
-        /// What the parser said.
-        reason: String,
+        name: String,
+        /// What is wrong with it, and what to write instead.
+        #[source]
+        source: Fault,
     },
-    /// A cron expression that will never fire again.
-    #[error("the schedule `{cron}` of `{kind}` has no next run")]
-    NoNextRun {
-        /// The job's kind.
-        kind: String,
-        /// The expression.
-        cron: String,
+    /// There is no such schedule.
+    #[error("there is no schedule `{name}`; there are: {known}")]
+    UnknownSchedule {
+        /// As it was asked for.
+        name: String,
+        /// Those there are, joined by commas.
+        known: String,
     },
     /// A kind that this program has no code for.
     #[error("no job of the kind `{kind}` is known here")]
@@ -137,6 +137,12 @@ impl Error {
             state,
             advice: advice.to_owned(),
         }
+    }
+
+    /// For `map_err`: names the schedule that cannot work.
+    pub(crate) fn schedule(name: &str) -> impl FnOnce(Fault) -> Self {
+        let name = name.to_owned();
+        move |source| Self::Schedule { name, source }
     }
 }
 

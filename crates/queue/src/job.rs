@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Throttled},
     ids::{Lane, Queue},
     retry::RetryPolicy,
+    schedule::ScheduleSpec,
 };
 
 /// Work that is stored, then run at least once.
@@ -32,8 +33,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const RETRY: RetryPolicy = RetryPolicy::STANDARD;
     /// After this an attempt is stopped and counts as failed.
     const TIMEOUT: Duration = Duration::from_mins(1);
-    /// Cron expression (UTC, optional leading field for seconds). Such a job's payload must be `{}`.
-    const SCHEDULE: Option<&'static str> = None;
+    /// When it runs by the clock. Such a job's payload must be `{}`.
+    const SCHEDULE: Option<ScheduleSpec> = None;
 
     /// Where it belongs; jobs of a lane share its lease, its order and its rate limit.
     fn lane(&self) -> Lane;

@@ -32,4 +32,5 @@ pub use job::{Failure, Job, UniqueWhile};
 pub use perform::perform;
 pub use registry::Registry;
 pub use retry::RetryPolicy;
+pub use schedule::ScheduleSpec;
 pub use view::{AttemptView, JobDetail, JobState, JobView};

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     attempt::Attempt,
     error::Error,
-    job::{Failure, Job, UniqueWhile},
+    job::{Failure, Job, UniqueWhile, chain},
     retry::RetryPolicy,
     schedule::Schedule,
 };
@@ -59,13 +59,13 @@ impl<C: Send + Sync + 'static> Registry<C> {
     /// Adds a kind.
     ///
     /// # Panics
-    /// When the kind is there already, or its schedule is not a cron expression: both are mistakes in
-    /// the program, seen at its first start.
+    /// When the kind is there already, or its schedule cannot work: both are mistakes in the program,
+    /// seen at its first start.
     #[must_use]
     pub fn register<J: Job<Context = C>>(mut self) -> Self {
-        let schedule = J::SCHEDULE.map(|cron| match Schedule::of::<J>(cron) {
+        let schedule = J::SCHEDULE.map(|spec| match Schedule::of::<J>(spec) {
             Ok(schedule) => schedule,
-            Err(error) => panic!("{error}"),
+            Err(error) => panic!("{}", chain(&error)),
         });
         let entry = Entry {
             policy: KindPolicy {

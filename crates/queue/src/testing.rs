@@ -131,7 +131,12 @@ pub async fn advance(pool: &PgPool, time: Duration) -> Result<(), Error> {
     .await
     .map_err(Error::database("move the time of pauses"))?;
     sqlx::query!(
-        "UPDATE syncline.schedules SET next_run_at = next_run_at - make_interval(secs => $1)",
+        r#"
+        UPDATE syncline.schedules
+        SET next_run_at = next_run_at - make_interval(secs => $1),
+            last_tick = last_tick - make_interval(secs => $1),
+            paused_until = paused_until - make_interval(secs => $1)
+        "#,
         seconds
     )
     .execute(pool)

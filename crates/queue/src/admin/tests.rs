@@ -45,6 +45,7 @@ pub(crate) async fn let_go(pool: &PgPool, worker: WorkerId) -> Vec<Lane> {
             lane: Lane::from_stored(row.lane),
             epoch: row.epoch,
             limiter_ahead: Duration::ZERO,
+            is_doubtful: false,
         })
         .collect();
     release::release(pool, worker, &releasable, &Settings::default().served())

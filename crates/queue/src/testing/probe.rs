@@ -245,6 +245,19 @@ pub(crate) async fn worker(pool: &PgPool) -> crate::WorkerId {
     lease::register(pool, &Settings::default()).await.unwrap()
 }
 
+/// All that is due in a lane, to be started.
+pub(crate) async fn due_in(pool: &PgPool, lane: &claim::Claimed) -> start::Chosen {
+    let served = Settings::default().served();
+    let due = start::due(pool, &[(lane.lane.clone(), 100)], &served)
+        .await
+        .unwrap();
+    let mut chosen = start::Chosen::default();
+    for job in due {
+        chosen.push(job, lane.epoch);
+    }
+    chosen
+}
+
 /// Claims everything due and starts it; the attempts are left to the test.
 pub(crate) async fn claim_and_start(
     client: &crate::Client,
@@ -258,14 +271,7 @@ pub(crate) async fn claim_and_start(
     let claimed = claim::claim(pool, worker, want).await.unwrap();
     let mut all = Vec::new();
     for lane in claimed {
-        let served = Settings::default().served();
-        let due = start::due(pool, &[(lane.lane, 100)], &served)
-            .await
-            .unwrap();
-        let mut jobs = start::Chosen::default();
-        for job in due {
-            jobs.push(job, lane.epoch);
-        }
+        let jobs = due_in(pool, &lane).await;
         for job in start::start(pool, worker, &jobs).await.unwrap() {
             let rate = Rate {
                 per_minute: 1_000,

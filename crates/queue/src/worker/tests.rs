@@ -262,17 +262,10 @@ async fn a_job_whose_key_is_enqueued_again_starts_only_after_that_commit() {
         .unwrap()
         .pop()
         .unwrap();
-    let served = Settings::default().served();
     let start_due = async || {
-        let due = start::due(pool, &[(claimed.lane.clone(), 1)], &served)
-            .await
-            .unwrap();
-        let mut chosen = start::Chosen::default();
-        for job in due {
-            chosen.push(job, claimed.epoch);
-        }
-        assert!(!chosen.is_empty(), "the job is due all the time");
-        start::start(pool, worker, &chosen).await.unwrap()
+        let due = probe::due_in(pool, &claimed).await;
+        assert!(!due.is_empty(), "the job is due all the time");
+        start::start(pool, worker, &due).await.unwrap()
     };
     let started_meanwhile = start_due().await;
     enqueuing.commit().await.unwrap();

@@ -162,10 +162,9 @@ async fn a_start_that_takes_effect_late_is_not_forgotten() {
         .unwrap()
         .pop()
         .unwrap();
+    let due = probe::due_in(pool, &claimed).await;
     lease::holdings(pool, worker, &[]).await.unwrap();
-    start::start(pool, worker, &[(id, claimed.epoch)])
-        .await
-        .unwrap();
+    start::start(pool, worker, &due).await.unwrap();
     let releasable = release::Releasable {
         lane: claimed.lane,
         epoch: claimed.epoch,
