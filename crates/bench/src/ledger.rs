@@ -1,11 +1,13 @@
 //! What handlers did, counted on their side.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+
+use crate::clock;
 
 /// The payload's length as JSON, in bytes.
 const PAYLOAD_BYTES: usize = 200;
@@ -42,14 +44,22 @@ impl Payload {
     }
 }
 
+/// What one process' handlers noted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Notes {
+    /// All of them.
+    pub(crate) runs: u64,
+    /// By job: when its first run began, in nanoseconds of [`clock`]; zero: not here.
+    pub(crate) started: Vec<u64>,
+}
+
 /// Runs of handlers, and when each job first ran.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     expected: u64,
     runs: AtomicU64,
     complete: Notify,
-    epoch: Instant,
-    /// By number, in nanoseconds since `epoch`; zero: not yet.
+    /// By number, in nanoseconds of [`clock`]; zero: not yet.
     started: Vec<AtomicU64>,
 }
 
@@ -60,20 +70,18 @@ impl Ledger {
             expected: jobs,
             runs: AtomicU64::new(0),
             complete: Notify::new(),
-            epoch: Instant::now(),
             started: (0..jobs).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 
     /// Called by the handler, first of all.
     pub(crate) fn note(&self, number: u64) {
-        let now = u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let slot = usize::try_from(number)
             .ok()
             .and_then(|at| self.started.get(at));
         if let Some(slot) = slot {
             // The first run counts; a second is found by the count of all.
-            let _ = slot.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+            let _ = slot.compare_exchange(0, clock::now_ns(), Ordering::Relaxed, Ordering::Relaxed);
         }
         if self.runs.fetch_add(1, Ordering::AcqRel) + 1 == self.expected {
             self.complete.notify_one();
@@ -90,6 +98,15 @@ impl Ledger {
             self.expected
         );
         Ok(())
+    }
+
+    /// A copy of what was noted so far.
+    pub(crate) fn notes(&self) -> Notes {
+        let started = self.started.iter().map(|at| at.load(Ordering::Relaxed));
+        Notes {
+            runs: self.runs.load(Ordering::Acquire),
+            started: started.collect(),
+        }
     }
 
     /// That every job ran, and none twice.

@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+mod clock;
 mod contenders;
 mod cpu;
 mod ledger;
+mod processes;
 mod report;
 mod server;
 mod sql;
@@ -27,6 +29,9 @@ struct Cli {
 enum Command {
     /// The queue: drains, enqueueing, latency, fairness, limits.
     Queue(suites::queue::Args),
+    /// A worker process of a benchmark; it is told what to do on stdin.
+    #[command(hide = true)]
+    Worker,
 }
 
 fn main() -> ExitCode {
@@ -47,6 +52,7 @@ fn main() -> ExitCode {
 async fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Queue(args) => suites::queue::run(args).await,
+        Command::Worker => processes::serve().await,
     }
 }
 

@@ -78,7 +78,6 @@ impl Report {
     }
 
     /// Adds a target that a value must not exceed.
-    #[expect(dead_code, reason = "W3 is not there yet")]
     pub(crate) fn at_most(&mut self, name: impl Into<String>, value: f64, most: f64) {
         self.targets.push(Target {
             name: name.into(),

@@ -14,7 +14,6 @@ pub(crate) fn median(values: &[f64]) -> f64 {
 }
 
 /// The smallest value that at least `percent` per cent of the values do not exceed; zero of none.
-#[cfg_attr(not(test), expect(dead_code, reason = "W3 is not there yet"))]
 pub(crate) fn percentile(values: &[f64], percent: usize) -> f64 {
     let sorted = sorted(values);
     let rank = (sorted.len() * percent).div_ceil(100).max(1);

@@ -1,6 +1,8 @@
 //! The workloads, one file each, and what they share.
 
 pub(crate) mod drain;
+pub(crate) mod enqueue;
+pub(crate) mod latency;
 pub(crate) mod profile;
 
 use std::io::Write as _;

@@ -85,7 +85,6 @@ pub(crate) async fn insert_many(connection: &mut PgConnection, jobs: &[Payload])
 }
 
 /// Adds one job, in a statement and commit of its own.
-#[expect(dead_code, reason = "W2 is not there yet")]
 pub(crate) async fn insert_one(connection: &mut PgConnection, job: &Payload) -> Result<()> {
     sqlx::query("INSERT INTO jobs (payload) VALUES ($1)")
         .bind(Json(job))

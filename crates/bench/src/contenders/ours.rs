@@ -11,7 +11,7 @@ use queue::backend::Performer;
 use queue::worker::{Settings, Worker};
 use queue::{Attempt, Client, Failure, Job, Lane, NewJob, Queue, Registry};
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::task::JoinSet;
 
 use crate::contenders::{LOAD_BATCH, PATIENCE};
@@ -23,7 +23,7 @@ use crate::sql;
 const CONNECTIONS: u32 = 8;
 
 /// How the worker is set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Profile {
     /// Jobs at once.
     pub(crate) slots: usize,
@@ -34,6 +34,13 @@ pub(crate) struct Profile {
 }
 
 impl Profile {
+    /// As a worker is set by default, but for the queue that is measured.
+    pub(crate) const DEFAULT: Self = Self {
+        slots: 16,
+        lane_concurrency: 4,
+        quantum: 64,
+    };
+
     /// For jobs that take no time.
     pub(crate) const BULK: Self = Self {
         slots: 4_000,
@@ -130,14 +137,31 @@ impl Running {
 pub(crate) async fn load(database: &Database, jobs: &[Payload]) -> Result<()> {
     let mut connection = database.connect().await?;
     for batch in jobs.chunks(LOAD_BATCH) {
-        let new: Vec<_> = batch.iter().map(new_job).collect::<Result<_>>()?;
-        queue::enqueue_many(&mut connection, &new).await?;
+        enqueue_many(&mut connection, batch).await?;
     }
+    Ok(())
+}
+
+/// Enqueues in one statement.
+pub(crate) async fn enqueue_many(connection: &mut PgConnection, jobs: &[Payload]) -> Result<()> {
+    let new: Vec<_> = jobs.iter().map(new_job).collect::<Result<_>>()?;
+    queue::enqueue_many(connection, &new).await?;
     Ok(())
 }
 
 pub(crate) fn new_job(payload: &Payload) -> Result<NewJob> {
     Ok(NewJob::new(&Noop(payload.clone()))?)
+}
+
+/// Enqueues one job, in a statement and commit of its own, and wakes workers.
+pub(crate) async fn enqueue_one(
+    client: &Client,
+    connection: &mut PgConnection,
+    payload: &Payload,
+) -> Result<()> {
+    queue::enqueue(connection, &new_job(payload)?).await?;
+    client.wake();
+    Ok(())
 }
 
 /// See [`crate::contenders::Contender::drain`].

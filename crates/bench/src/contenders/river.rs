@@ -57,11 +57,23 @@ pub(crate) async fn load(database: &Database, jobs: &[Payload]) -> Result<()> {
     let pool = database.pool(2).await?;
     let client = Client::builder(pool.clone()).build()?;
     for batch in jobs.chunks(LOAD_BATCH) {
-        client
-            .insert_many(batch.iter().map(|job| Noop(job.clone())))
-            .await?;
+        insert_many(&client, batch).await?;
     }
     pool.close().await;
+    Ok(())
+}
+
+/// Inserts in one statement.
+pub(crate) async fn insert_many(client: &Client, jobs: &[Payload]) -> Result<()> {
+    client
+        .insert_many(jobs.iter().map(|job| Noop(job.clone())))
+        .await?;
+    Ok(())
+}
+
+/// Inserts one job, in a transaction of its own.
+pub(crate) async fn insert_one(client: &Client, job: &Payload) -> Result<()> {
+    client.insert(Noop(job.clone())).await?;
     Ok(())
 }
 

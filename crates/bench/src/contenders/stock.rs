@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use apalis::prelude::{Data, TaskBuilder, WorkerBuilder};
 use apalis_postgres::{Config, PostgresStorage, queries};
+use sqlx::PgConnection;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -50,12 +51,18 @@ pub(crate) async fn set_up(database: &Database) -> Result<()> {
 pub(crate) async fn load(database: &Database, jobs: &[Payload]) -> Result<()> {
     let mut connection = database.connect().await?;
     for batch in jobs.chunks(LOAD_BATCH) {
-        let tasks = batch
-            .iter()
-            .map(|job| Ok(TaskBuilder::new(serde_json::to_vec(job)?).build()))
-            .collect::<Result<_>>()?;
-        queries::push_tasks(&mut connection, QUEUE, tasks).await?;
+        push(&mut connection, batch).await?;
     }
+    Ok(())
+}
+
+/// Pushes in one statement.
+pub(crate) async fn push(connection: &mut PgConnection, jobs: &[Payload]) -> Result<()> {
+    let tasks = jobs
+        .iter()
+        .map(|job| Ok(TaskBuilder::new(serde_json::to_vec(job)?).build()))
+        .collect::<Result<_>>()?;
+    queries::push_tasks(connection, QUEUE, tasks).await?;
     Ok(())
 }
 

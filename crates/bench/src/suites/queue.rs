@@ -9,7 +9,7 @@ use crate::contenders::Templates;
 use crate::contenders::ours::Profile;
 use crate::report::Report;
 use crate::server::Server;
-use crate::workloads::{Bench, drain, profile};
+use crate::workloads::{Bench, drain, enqueue, latency, profile};
 
 /// What to measure, and how long.
 #[derive(Debug, clap::Args)]
@@ -42,6 +42,10 @@ pub(crate) struct Args {
 enum Workload {
     /// Drain of jobs that do nothing.
     W1,
+    /// Enqueueing one by one from 8 clients, and by thousands.
+    W2,
+    /// Latency of an idle worker.
+    W3,
 }
 
 pub(crate) async fn run(args: Args) -> Result<()> {
@@ -84,6 +88,8 @@ impl Workload {
     async fn run(self, bench: &mut Bench) -> Result<()> {
         match self {
             Self::W1 => drain::run(bench).await,
+            Self::W2 => enqueue::run(bench).await,
+            Self::W3 => latency::run(bench).await,
         }
     }
 }
