@@ -35,6 +35,15 @@ impl Used {
     }
 }
 
+/// Bytes of memory that a process has in use (resident).
+pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    Ok(kibibytes.with_context(|| format!("cannot understand {path}"))? * 1024)
+}
+
 /// The postmaster, its children, and those it has buried.
 fn postgres(postmaster: u32) -> Result<f64> {
     let root = Stat::of(postmaster)?;

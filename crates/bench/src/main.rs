@@ -3,6 +3,7 @@
 mod clock;
 mod contenders;
 mod cpu;
+mod fill;
 mod ledger;
 mod processes;
 mod report;

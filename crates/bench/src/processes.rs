@@ -4,6 +4,7 @@
 //! each. When its stdin ends it drains and exits, so none outlives its parent.
 
 use std::io::{BufRead as _, Write as _};
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::contenders::ours::{Profile, Running};
+use crate::contenders::ours::{Context, Profile, Running};
 use crate::ledger::{Ledger, Notes};
 
 /// How long a child may take to answer.
@@ -31,6 +32,8 @@ pub(crate) struct Order {
     pub(crate) profile: Profile,
     /// Jobs that may come, numbered from zero.
     pub(crate) jobs: u64,
+    /// Whom they call, if they call anybody.
+    pub(crate) far_side: Option<SocketAddr>,
 }
 
 /// A worker process, seen from its parent. Dropped, it is killed.
@@ -61,7 +64,6 @@ impl WorkerProcess {
     }
 
     /// Its process id.
-    #[expect(dead_code, reason = "the memory workload is not there yet")]
     pub(crate) fn pid(&self) -> Result<u32> {
         self.child.id().context("the worker process has ended")
     }
@@ -76,6 +78,14 @@ impl WorkerProcess {
         self.say("notes").await?;
         let answer = self.answer().await?;
         serde_json::from_str(&answer).context("cannot understand a worker process")
+    }
+
+    /// Kills it as `kill -9` does.
+    pub(crate) async fn kill(mut self) -> Result<()> {
+        self.child
+            .kill()
+            .await
+            .context("cannot kill a worker process")
     }
 
     /// Lets it drain and end.
@@ -135,7 +145,9 @@ pub(crate) async fn serve() -> Result<()> {
         match line.as_str() {
             "go" => {
                 let client = Client::new(pool.clone());
-                running = Some(Running::start(&client, order.profile.settings(), &ledger).await?);
+                let mut context = Context::of(&ledger);
+                context.far_side = order.far_side.unwrap_or(context.far_side);
+                running = Some(Running::start(&client, order.profile, context).await?);
                 answer("going")?;
             }
             "notes" => answer(&serde_json::to_string(&ledger.notes())?)?,

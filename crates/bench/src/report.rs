@@ -72,7 +72,7 @@ impl Report {
         self.targets.push(Target {
             name: name.into(),
             value,
-            target: format!("≥ {least}"),
+            target: format!("≥ {}", round(least)),
             ok: value >= least,
         });
     }
@@ -82,7 +82,7 @@ impl Report {
         self.targets.push(Target {
             name: name.into(),
             value,
-            target: format!("≤ {most}"),
+            target: format!("≤ {}", round(most)),
             ok: value <= most,
         });
     }
@@ -139,6 +139,11 @@ impl Report {
         }
         Ok(text)
     }
+}
+
+/// To thousandths, so that a bound that was measured is readable, too.
+fn round(bound: f64) -> f64 {
+    (bound * 1_000.0).round() / 1_000.0
 }
 
 /// The least and the most of several rounds.

@@ -4,7 +4,7 @@ use std::str::FromStr as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use private_postgres::Options;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool};
@@ -48,8 +48,12 @@ impl Server {
         let pid_file = inner.folder().join("data/postmaster.pid");
         let pid = std::fs::read_to_string(&pid_file).context("cannot read the postmaster's pid")?;
         let postmaster = pid.lines().next().and_then(|line| line.parse().ok());
+        let options = PgConnectOptions::from_str(&inner.url("postgres"))?;
+        let mut connection = options.connect().await.context("cannot connect")?;
+        sql::execute(&mut connection, "CREATE EXTENSION pg_stat_statements").await?;
+        connection.close().await?;
         Ok(Self {
-            options: PgConnectOptions::from_str(&inner.url("postgres"))?,
+            options,
             postmaster: postmaster.context("the postmaster's pid file has no pid")?,
             inner,
             made: AtomicU32::new(0),
@@ -59,6 +63,14 @@ impl Server {
     /// Processor time used so far by us and by Postgres.
     pub(crate) fn cpu(&self) -> Result<cpu::Used> {
         cpu::Used::now(self.postmaster)
+    }
+
+    /// A pool to the database that always exists.
+    pub(crate) async fn pool(&self) -> Result<PgPool> {
+        let pool = PgPoolOptions::new().max_connections(1);
+        pool.connect_with(self.options.clone())
+            .await
+            .context("cannot connect")
     }
 
     /// For the report.
@@ -151,6 +163,15 @@ impl Database {
         Ok(())
     }
 
+    /// From now on Postgres counts the statements of new connections to it.
+    pub(crate) async fn count_statements(&self) -> Result<()> {
+        let name = &self.name;
+        self.execute(&format!(
+            "ALTER DATABASE {name} SET pg_stat_statements.track = 'top'"
+        ))
+        .await
+    }
+
     /// After a fill, what autovacuum would have done by the time a live system holds so many rows.
     pub(crate) async fn settle(&self) -> Result<()> {
         self.execute("VACUUM (ANALYZE)").await
@@ -177,24 +198,6 @@ impl Database {
                 _ => anyhow::bail!("two columns were asked for"),
             })
             .collect()
-    }
-
-    /// Waits until a query answers zero, then some rows' worth of work is committed.
-    pub(crate) async fn until_none(
-        &self,
-        pool: &PgPool,
-        query: &str,
-        patience: Duration,
-    ) -> Result<()> {
-        let begun = std::time::Instant::now();
-        while sql::number(pool, query).await? > 0 {
-            ensure!(
-                begun.elapsed() < patience,
-                "still not committed after {patience:?}: {query}"
-            );
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        Ok(())
     }
 
     /// Removes it.

@@ -7,7 +7,9 @@
     reason = "peers' tables and databases made at run time are unknown to the checks"
 )]
 
-use anyhow::{Context as _, Result};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
 
 /// Runs statements that answer nothing.
@@ -25,6 +27,24 @@ pub(crate) async fn number(pool: &PgPool, query: &str) -> Result<i64> {
         .fetch_one(pool)
         .await
         .with_context(|| format!("cannot run `{query}`"))
+}
+
+/// Waits until a query answers zero.
+pub(crate) async fn until_none(
+    pool: &PgPool,
+    query: &str,
+    look_every: Duration,
+    patience: Duration,
+) -> Result<()> {
+    let begun = Instant::now();
+    while number(pool, query).await? > 0 {
+        ensure!(
+            begun.elapsed() < patience,
+            "still not zero after {patience:?}: {query}"
+        );
+        tokio::time::sleep(look_every).await;
+    }
+    Ok(())
 }
 
 /// The rows of a query all of whose columns are texts.

@@ -27,7 +27,6 @@ fn sorted(values: &[f64]) -> Vec<f64> {
 }
 
 /// The most of `times` that lie in any window of this length, its end not included.
-#[cfg_attr(not(test), expect(dead_code, reason = "W8 is not there yet"))]
 pub(crate) fn most_in_any(window: Duration, times: &[Duration]) -> usize {
     let mut sorted = times.to_vec();
     sorted.sort();

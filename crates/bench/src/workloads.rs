@@ -1,14 +1,21 @@
 //! The workloads, one file each, and what they share.
 
+pub(crate) mod backlog;
 pub(crate) mod drain;
 pub(crate) mod enqueue;
+pub(crate) mod fairness;
+pub(crate) mod held_open;
+pub(crate) mod idle;
 pub(crate) mod latency;
+pub(crate) mod limiter;
 pub(crate) mod profile;
+pub(crate) mod two_processes;
 
 use std::io::Write as _;
 
 use anyhow::{Context as _, Result};
 
+use crate::contenders::ours::Profile;
 use crate::contenders::{Contender, Templates};
 use crate::ledger::Payload;
 use crate::report::Report;
@@ -19,6 +26,8 @@ pub(crate) struct Bench {
     pub(crate) server: Server,
     pub(crate) templates: Templates,
     pub(crate) report: Report,
+    /// How our worker is set for drains.
+    pub(crate) bulk: Profile,
     /// Smaller numbers, fewer rounds.
     pub(crate) is_quick: bool,
 }
@@ -38,6 +47,11 @@ impl Bench {
     /// The number for a whole run, or the one for `--quick`.
     pub(crate) fn pick<T>(&self, full: T, quick: T) -> T {
         if self.is_quick { quick } else { full }
+    }
+
+    /// Our queue, as it is set for drains.
+    pub(crate) fn ours(&self) -> Contender {
+        Contender::Ours(self.bulk)
     }
 
     /// One round: a fresh database, filled, drained, checked, dropped.

@@ -1,6 +1,5 @@
 //! Our queue, as `src/worker.rs` runs it: its worker under apalis' monitor.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,37 +7,50 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use apalis::prelude::{Monitor, WorkerBuilder};
 use queue::backend::Performer;
+use queue::limiter::Rate;
 use queue::worker::{Settings, Worker};
-use queue::{Attempt, Client, Failure, Job, Lane, NewJob, Queue, Registry};
+use queue::{Client, NewJob, Queue, Registry};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 use tokio::task::JoinSet;
 
+pub(crate) use self::jobs::{Call, Context, Noop};
 use crate::contenders::{LOAD_BATCH, PATIENCE};
+use crate::fill::NEWER_IDS;
 use crate::ledger::{Ledger, Payload};
 use crate::server::Database;
 use crate::sql;
 
+mod jobs;
+
 /// Connections of the pool that handlers and enqueuers use.
 const CONNECTIONS: u32 = 8;
 
-/// How the worker is set.
+/// How the worker is set; all else is as by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Profile {
-    /// Jobs at once.
+    /// Jobs of the measured queue at once.
     pub(crate) slots: usize,
     /// Jobs of one lane at once.
     pub(crate) lane_concurrency: usize,
     /// Jobs after which a lane's turn ends.
     pub(crate) quantum: usize,
+    /// Requests a lane may make in any minute, and how many of them at once.
+    pub(crate) per_minute: u32,
+    pub(crate) burst: u32,
+    /// A worker silent for this long is dead; it renews three times as often.
+    pub(crate) lease: Duration,
 }
 
 impl Profile {
-    /// As a worker is set by default, but for the queue that is measured.
+    /// As the service is set.
     pub(crate) const DEFAULT: Self = Self {
         slots: 16,
         lane_concurrency: 4,
         quantum: 64,
+        per_minute: 80,
+        burst: 20,
+        lease: Duration::from_secs(15),
     };
 
     /// For jobs that take no time.
@@ -46,15 +58,23 @@ impl Profile {
         slots: 4_000,
         lane_concurrency: 64,
         quantum: 1_000,
+        ..Self::DEFAULT
     };
 
-    pub(crate) fn settings(self) -> Settings {
-        Settings {
-            slots: BTreeMap::from([(Queue::SYNC, self.slots)]),
+    fn settings(self) -> Settings {
+        let mut settings = Settings {
             lane_concurrency: self.lane_concurrency,
             quantum: self.quantum,
+            rate: Rate {
+                per_minute: self.per_minute,
+                burst: self.burst,
+            },
+            lease: self.lease,
+            renew_interval: self.lease / 3,
             ..Settings::default()
-        }
+        };
+        settings.slots.insert(Queue::SYNC, self.slots);
+        settings
     }
 }
 
@@ -68,34 +88,6 @@ impl fmt::Display for Profile {
     }
 }
 
-/// A job that only says that it ran.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Noop(pub(crate) Payload);
-
-impl Job for Noop {
-    type Context = Ledger;
-    type Error = Failure;
-    const KIND: &'static str = "noop";
-    const QUEUE: Queue = Queue::SYNC;
-
-    fn lane(&self) -> Lane {
-        lane(self.0.account)
-    }
-
-    async fn run(&self, ledger: &Ledger, _attempt: &mut Attempt) -> Result<(), Failure> {
-        ledger.note(self.0.number);
-        Ok(())
-    }
-}
-
-/// The lane of an account; named as real ones are.
-pub(crate) fn lane(account: u32) -> Lane {
-    Lane::account(uuid::Uuid::from_u128(
-        0x019a_0000_0000_7000_8000_0000_0000_0000 | u128::from(account),
-    ))
-}
-
 /// A worker at work.
 pub(crate) struct Running {
     worker: Worker,
@@ -103,16 +95,12 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) async fn start(
-        client: &Client,
-        settings: Settings,
-        ledger: &Arc<Ledger>,
-    ) -> Result<Self> {
-        let registry = Arc::new(Registry::new().register::<Noop>());
-        let (worker, backend) = Worker::start(client, &registry, settings)
+    pub(crate) async fn start(client: &Client, profile: Profile, context: Context) -> Result<Self> {
+        let registry = Arc::new(Registry::new().register::<Noop>().register::<Call>());
+        let (worker, backend) = Worker::start(client, &registry, profile.settings())
             .await
             .context("cannot start the worker")?;
-        let performer = Performer::new(registry, Arc::clone(ledger));
+        let performer = Performer::new(registry, Arc::new(context));
         let monitor = Monitor::new().register(move |restarts| {
             WorkerBuilder::new(format!("bench-{restarts}"))
                 .backend(backend.clone())
@@ -166,33 +154,48 @@ pub(crate) async fn enqueue_one(
 
 /// See [`crate::contenders::Contender::drain`].
 pub(crate) async fn drain(database: &Database, jobs: u64, profile: Profile) -> Result<Duration> {
+    let took = work_off(database, jobs, profile).await?;
+    check_history(database, jobs).await?;
+    Ok(took)
+}
+
+/// Runs all jobs, which may have predecessors in history; answers the time it took.
+pub(crate) async fn work_off(database: &Database, jobs: u64, profile: Profile) -> Result<Duration> {
     let pool = database.pool(CONNECTIONS).await?;
     let client = Client::new(pool.clone());
     let ledger = Arc::new(Ledger::expecting(jobs));
     let begun = Instant::now();
-    let running = Running::start(&client, profile.settings(), &ledger).await?;
+    let running = Running::start(&client, profile, Context::of(&ledger)).await?;
     ledger.complete(PATIENCE).await?;
-    let left = "SELECT count(*) FROM (SELECT FROM syncline.jobs WHERE run_at <= now() LIMIT 1) AS left_over";
-    database.until_none(&pool, left, PATIENCE).await?;
+    until_committed(&pool, Duration::from_millis(2)).await?;
     let took = begun.elapsed();
     running.stop().await?;
     ledger.check()?;
-    check_history(&pool, jobs).await?;
     pool.close().await;
     Ok(took)
 }
 
+/// Waits until no job that was enqueued, rather than filled in, is live.
+pub(crate) async fn until_committed(pool: &PgPool, look_every: Duration) -> Result<()> {
+    let left = format!(
+        "SELECT count(*) FROM (SELECT FROM syncline.jobs WHERE id > '{NEWER_IDS}' LIMIT 1) AS left_over"
+    );
+    sql::until_none(pool, &left, look_every, PATIENCE).await
+}
+
 /// That each job stands in history once, after its first attempt, and nothing is left running or dead.
-pub(crate) async fn check_history(pool: &PgPool, jobs: u64) -> Result<()> {
+pub(crate) async fn check_history(database: &Database, jobs: u64) -> Result<()> {
+    let pool = database.pool(1).await?;
     let done = "SELECT count(DISTINCT id) FROM syncline.job_history
                 WHERE kind = 'noop' AND state = 'completed' AND attempt = 1";
     let all = "SELECT (SELECT count(*) FROM syncline.job_history WHERE kind = 'noop')
                     + (SELECT count(*) FROM syncline.dead_jobs)
                     + (SELECT count(*) FROM syncline.jobs WHERE started_at IS NOT NULL)";
     let (done, all) = (
-        sql::number(pool, done).await?,
-        sql::number(pool, all).await?,
+        sql::number(&pool, done).await?,
+        sql::number(&pool, all).await?,
     );
+    pool.close().await;
     ensure!(
         u64::try_from(done) == Ok(jobs) && done == all,
         "{jobs} jobs, {done} completed at once, {all} ended or running"

@@ -98,7 +98,7 @@ pub(crate) async fn drain(database: &Database, jobs: u64, settings: Settings) ->
     let left = "SELECT count(*) FROM (
                     SELECT FROM river_job WHERE state IN ('available', 'running', 'retryable') LIMIT 1
                 ) AS left_over";
-    database.until_none(&pool, left, PATIENCE).await?;
+    sql::until_none(&pool, left, Duration::from_millis(2), PATIENCE).await?;
     let took = begun.elapsed();
     run.stop().await?;
     ledger.check()?;

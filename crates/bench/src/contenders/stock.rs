@@ -94,7 +94,7 @@ pub(crate) async fn drain(database: &Database, jobs: u64, settings: Settings) ->
     }
     ledger.complete(PATIENCE).await?;
     let left = "SELECT count(*) FROM (SELECT FROM apalis.jobs WHERE status <> 'Done' LIMIT 1) AS left_over";
-    database.until_none(&pool, left, PATIENCE).await?;
+    sql::until_none(&pool, left, Duration::from_millis(2), PATIENCE).await?;
     let took = begun.elapsed();
     stop.cancel();
     while let Some(worker) = workers.join_next().await {

@@ -9,7 +9,10 @@ use crate::contenders::Templates;
 use crate::contenders::ours::Profile;
 use crate::report::Report;
 use crate::server::Server;
-use crate::workloads::{Bench, drain, enqueue, latency, profile};
+use crate::workloads::{
+    Bench, backlog, drain, enqueue, fairness, held_open, idle, latency, limiter, profile,
+    two_processes,
+};
 
 /// What to measure, and how long.
 #[derive(Debug, clap::Args)]
@@ -26,14 +29,14 @@ pub(crate) struct Args {
     /// Show where the time of our own drain goes, and measure nothing else.
     #[arg(long)]
     profile: bool,
-    /// Our worker's slots in the drains.
-    #[arg(long, default_value_t = Profile::BULK.slots, hide = true)]
+    /// Our worker's slots in drains.
+    #[arg(long, value_name = "JOBS", default_value_t = Profile::BULK.slots)]
     slots: usize,
-    /// Its concurrency in a lane.
-    #[arg(long, default_value_t = Profile::BULK.lane_concurrency, hide = true)]
+    /// Its jobs of one lane at once.
+    #[arg(long, value_name = "JOBS", default_value_t = Profile::BULK.lane_concurrency)]
     lane_concurrency: usize,
-    /// Its quantum.
-    #[arg(long, default_value_t = Profile::BULK.quantum, hide = true)]
+    /// Jobs after which a lane's turn ends.
+    #[arg(long, value_name = "JOBS", default_value_t = Profile::BULK.quantum)]
     quantum: usize,
 }
 
@@ -46,6 +49,18 @@ enum Workload {
     W2,
     /// Latency of an idle worker.
     W3,
+    /// W1 with a million scheduled and a million finished jobs.
+    W4,
+    /// W1 by two processes.
+    W5,
+    /// A thousand lanes beside one with a million jobs.
+    W6,
+    /// W1 while another transaction is held open.
+    W7,
+    /// Rate limits, kept by four processes that are killed.
+    W8,
+    /// What an idle worker asks of the database, and how much memory it takes.
+    Idle,
 }
 
 pub(crate) async fn run(args: Args) -> Result<()> {
@@ -62,15 +77,16 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         server,
         templates,
         report,
-        is_quick: args.quick,
-    };
-    if args.profile {
-        let profile = Profile {
+        bulk: Profile {
             slots: args.slots,
             lane_concurrency: args.lane_concurrency,
             quantum: args.quantum,
-        };
-        return profile::run(&bench, &drain::jobs(&bench), profile).await;
+            ..Profile::BULK
+        },
+        is_quick: args.quick,
+    };
+    if args.profile {
+        return profile::run(&bench, &drain::jobs(&bench)).await;
     }
     for workload in Workload::value_variants() {
         if args.only.is_empty() || args.only.contains(workload) {
@@ -90,6 +106,12 @@ impl Workload {
             Self::W1 => drain::run(bench).await,
             Self::W2 => enqueue::run(bench).await,
             Self::W3 => latency::run(bench).await,
+            Self::W4 => backlog::run(bench).await,
+            Self::W5 => two_processes::run(bench).await,
+            Self::W6 => fairness::run(bench).await,
+            Self::W7 => held_open::run(bench).await,
+            Self::W8 => limiter::run(bench).await,
+            Self::Idle => idle::run(bench).await,
         }
     }
 }

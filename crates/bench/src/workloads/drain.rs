@@ -4,10 +4,10 @@
 
 use anyhow::{Context as _, Result};
 
-use crate::contenders::{Contender, by_hand, ours, river, stock};
+use crate::contenders::{Contender, by_hand, river, stock};
 use crate::ledger::Payload;
 use crate::report::number;
-use crate::workloads::{Bench, Drained, count, mebibytes, say};
+use crate::workloads::{Bench, Drained, mebibytes, say};
 
 /// Accounts the jobs are spread over.
 pub(crate) const LANES: u32 = 1_000;
@@ -16,9 +16,6 @@ pub(crate) const LANES: u32 = 1_000;
 pub(crate) fn jobs(bench: &Bench) -> Vec<Payload> {
     Payload::many(bench.pick(50_000, 30_000), LANES)
 }
-
-/// Our queue's setting for jobs that take no time.
-pub(crate) const OURS: Contender = Contender::Ours(ours::Profile::BULK);
 
 /// The limit with a single client that claims while it completes.
 const BY_ONE: Contender = by_hand(1, true);
@@ -60,7 +57,7 @@ const CANDIDATES: [&[Contender]; 3] = [
 
 pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
     let jobs = jobs(bench);
-    let mut contenders = vec![OURS, BY_ONE];
+    let mut contenders = vec![bench.ours(), BY_ONE];
     say("W1: choosing the peers' settings");
     for candidates in CANDIDATES {
         let tried = &candidates[..bench.pick(candidates.len(), 2)];
@@ -136,10 +133,4 @@ fn add_rows(bench: &mut Bench, contender: Contender, rounds: &[Drained]) -> f64 
         );
     }
     speed
-}
-
-/// Jobs per second of several rounds of ours.
-#[expect(dead_code, reason = "W4 is not there yet")]
-pub(crate) fn speed(jobs: usize, seconds: f64) -> f64 {
-    count(jobs) / seconds
 }

@@ -10,11 +10,12 @@ use queue::Client;
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 
+use crate::contenders::ours::Profile;
 use crate::contenders::{Contender, by_hand, ours, river, stock};
 use crate::ledger::Payload;
 use crate::server::Database;
 use crate::sql;
-use crate::workloads::drain::{LANES, OURS};
+use crate::workloads::drain::LANES;
 use crate::workloads::{Bench, count, say};
 
 /// Who enqueue side by side.
@@ -24,7 +25,7 @@ const BATCH: usize = 1_000;
 
 /// Whose INSERT; the settings of a contender do not matter here.
 const CONTENDERS: [Contender; 4] = [
-    OURS,
+    Contender::Ours(Profile::BULK),
     Contender::ByHand(by_hand::Settings {
         clients: CLIENTS,
         is_overlapped: false,

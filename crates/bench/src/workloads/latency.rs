@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::clock;
-use crate::contenders::ours::{self, Profile, Running};
+use crate::contenders::ours::{self, Context, Profile, Running};
 use crate::ledger::{Ledger, Notes, Payload};
 use crate::processes::{Order, WorkerProcess};
 use crate::statistics::percentile;
@@ -60,6 +60,7 @@ async fn in_another_process(bench: &Bench, jobs: &[Payload]) -> Result<Vec<f64>>
         url: database.url(),
         profile: Profile::DEFAULT,
         jobs: jobs.len() as u64,
+        far_side: None,
     };
     let mut worker = WorkerProcess::spawn(&order).await?;
     worker.go().await?;
@@ -67,7 +68,7 @@ async fn in_another_process(bench: &Bench, jobs: &[Payload]) -> Result<Vec<f64>>
     let committed = enqueue_slowly(&Client::new(pool.clone()), &pool, jobs).await?;
     let notes = worker.notes().await?;
     worker.stop().await?;
-    ours::check_history(&pool, jobs.len() as u64).await?;
+    ours::check_history(&database, jobs.len() as u64).await?;
     pool.close().await;
     database.drop().await?;
     latencies(&committed, &notes)
@@ -78,10 +79,10 @@ async fn in_this_process(bench: &Bench, jobs: &[Payload]) -> Result<Vec<f64>> {
     let pool = database.pool(8).await?;
     let client = Client::new(pool.clone());
     let ledger = Arc::new(Ledger::expecting(jobs.len() as u64));
-    let running = Running::start(&client, Profile::DEFAULT.settings(), &ledger).await?;
+    let running = Running::start(&client, Profile::DEFAULT, Context::of(&ledger)).await?;
     let committed = enqueue_slowly(&client, &pool, jobs).await?;
     running.stop().await?;
-    ours::check_history(&pool, jobs.len() as u64).await?;
+    ours::check_history(&database, jobs.len() as u64).await?;
     pool.close().await;
     database.drop().await?;
     latencies(&committed, &ledger.notes())

@@ -5,7 +5,6 @@
 use anyhow::Result;
 
 use crate::contenders::ours;
-use crate::contenders::ours::Profile;
 use crate::ledger::Payload;
 use crate::sql;
 use crate::workloads::{Bench, say};
@@ -22,27 +21,20 @@ const STATEMENTS: &str = "
             regexp_replace(query, '--[^\n]*\n', ' ', 'g'), '\\s+', ' ', 'g'
         ), 110)
     FROM pg_stat_statements
-    WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+    WHERE dbid = (SELECT oid FROM pg_database WHERE datname = 'DATABASE')
     ORDER BY total_exec_time DESC
     LIMIT 14";
 
 /// Drains once with statements counted, and writes what they took to stderr.
-pub(crate) async fn run(bench: &Bench, jobs: &[Payload], profile: Profile) -> Result<()> {
+pub(crate) async fn run(bench: &Bench, jobs: &[Payload]) -> Result<()> {
     let database = bench.server.copy(&bench.templates.ours).await?;
-    database
-        .execute(&format!(
-            "CREATE EXTENSION pg_stat_statements;
-             ALTER DATABASE {} SET pg_stat_statements.track = 'top'",
-            database.name()
-        ))
-        .await?;
+    database.count_statements().await?;
     ours::load(&database, jobs).await?;
     database.settle().await?;
-    database
-        .execute("SELECT pg_stat_statements_reset()")
-        .await?;
+    let pool = bench.server.pool().await?;
+    sql::texts(&pool, "SELECT pg_stat_statements_reset()::text").await?;
     let before = bench.server.cpu()?;
-    let took = ours::drain(&database, jobs.len() as u64, profile).await?;
+    let took = ours::drain(&database, jobs.len() as u64, bench.bulk).await?;
     let used = bench.server.cpu()?.since(before);
     say(&format!(
         "\nours, {} jobs: {:.3} s; processor: client {:.2} s, Postgres {:.2} s",
@@ -52,8 +44,8 @@ pub(crate) async fn run(bench: &Bench, jobs: &[Payload], profile: Profile) -> Re
         used.postgres
     ));
     say("   total ms  calls     rows  mean ms        WAL    buffers  statement");
-    let pool = database.pool(1).await?;
-    for row in sql::texts(&pool, STATEMENTS).await? {
+    let statements = STATEMENTS.replace("DATABASE", database.name());
+    for row in sql::texts(&pool, &statements).await? {
         let [total, calls, rows, mean, wal, buffers, query] = &row[..] else {
             anyhow::bail!("seven columns were asked for");
         };
