@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use merge_client::{AccountToken, Category, MergeClient};
+use queue::{Attempt, Throttled};
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use store::{AccountId, Keyring, linked_accounts};
@@ -107,4 +108,19 @@ impl JobContext {
 pub(crate) fn parse_category(name: &str) -> Result<Category, JobError> {
     Category::parse(name)
         .ok_or_else(|| JobError::cancel("unknown_category", format!("unknown category `{name}`")))
+}
+/// Makes one request to Merge, within the account's rate and the fleet's error budget.
+///
+/// # Errors
+/// [`Throttled`] when it would have to wait for long; nothing was asked then.
+pub(crate) async fn ask<T>(
+    attempt: &Attempt,
+    request: impl Future<Output = Result<T, merge_client::Error>>,
+) -> Result<Result<T, merge_client::Error>, Throttled> {
+    let permit = attempt.throttle().await?;
+    let answer = request.await;
+    if answer.is_ok() {
+        permit.succeeded();
+    }
+    Ok(answer)
 }

@@ -16,7 +16,7 @@ use store::linked_accounts::{self, NewAccount, Pending};
 use store::{AccountId, sealed_link_tokens};
 use uuid::Uuid;
 
-use crate::context::parse_category;
+use crate::context::{ask, parse_category};
 use crate::reply::seal_link_token;
 use crate::{JobContext, JobError};
 
@@ -65,7 +65,6 @@ impl Job for CreatePending {
         let category = parse_category(&self.category)?;
         let pending = self.store_pending(attempt).await?;
 
-        attempt.throttle().await?;
         let request = LinkTokenRequest {
             end_user_origin_id: pending.end_user_origin_id.clone(),
             end_user_organization_name: self.end_user_organization_name.clone(),
@@ -73,7 +72,7 @@ impl Job for CreatePending {
             categories: vec![category],
             integration: self.integration.clone(),
         };
-        let answer = context.merge.create_link_token(&request).await?;
+        let answer = ask(attempt, context.merge.create_link_token(&request)).await??;
 
         let sealed = seal_link_token(&self.reply_key, attempt.job_id(), &answer.link_token)
             .map_err(|error| JobError::cancel("bad_reply_key", error))?;

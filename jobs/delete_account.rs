@@ -18,7 +18,7 @@ use store::{
 };
 use tokio::time::Instant;
 
-use crate::context::parse_category;
+use crate::context::{ask, parse_category};
 use crate::{JobContext, JobError};
 
 /// Records removed in one transaction.
@@ -93,11 +93,9 @@ impl DeleteAccount {
         let category = parse_category(&access.category)?;
         let token = AccountToken::new(token.expose_secret().to_owned());
 
-        attempt.throttle().await?;
         let account = context.merge.account(category, &token);
-        account
-            .delete()
-            .await
+        ask(attempt, account.delete())
+            .await?
             .map_err(JobError::retry_even_refusals)?;
 
         let mut tx = attempt.begin().await?;

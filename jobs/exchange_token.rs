@@ -25,7 +25,7 @@ use store::linked_accounts::{self, LinkOutcome, Linked, LinkedAccount};
 use store::{Aad, AccountId, Keyring};
 use uuid::Uuid;
 
-use crate::context::parse_category;
+use crate::context::{ask, parse_category};
 use crate::poll_sync_status::PollSyncStatus;
 use crate::{JobContext, JobError};
 
@@ -125,11 +125,8 @@ impl ExchangeToken {
         attempt: &Attempt,
         public_token: &SecretString,
     ) -> Result<Answer, JobError> {
-        attempt.throttle().await?;
-        let exchanged = context
-            .merge
-            .exchange_public_token(public_token)
-            .await
+        let exchanged = ask(attempt, context.merge.exchange_public_token(public_token))
+            .await?
             .map_err(refused_exchange)?;
         let answer = Answer::from(exchanged);
         let (keyring, organization_id) = (&context.keyring, &self.organization_id);
@@ -254,9 +251,8 @@ async fn find_details(
 ) -> Result<AccountDetails, JobError> {
     let token = AccountToken::new(answer.account_token.clone());
     for category in categories {
-        attempt.throttle().await?;
-        let category = parse_category(category)?;
-        match context.merge.account(category, &token).details().await {
+        let account = context.merge.account(parse_category(category)?, &token);
+        match ask(attempt, account.details()).await? {
             Ok(details) => return Ok(details),
             Err(
                 merge_client::Error::NotFound { .. }

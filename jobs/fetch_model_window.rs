@@ -25,7 +25,7 @@ use store::model_records::{Counts, NewRecord};
 use store::{linked_accounts, model_syncs};
 use tokio::time::Instant;
 
-use crate::context::OpenAccount;
+use crate::context::{OpenAccount, ask};
 use crate::{JobContext, JobError};
 
 /// Times that the walk of one window begins again before the window is given up.
@@ -171,7 +171,6 @@ impl Walk<'_> {
     async fn ask(&self, attempt: &Attempt) -> Result<Step, JobError> {
         use merge_client::Error::{Forbidden, NotFound, Rejected};
 
-        attempt.throttle().await?;
         let query = ListQuery {
             modified_after: self.window.modified_after,
             modified_before: self.window.modified_before,
@@ -184,7 +183,7 @@ impl Walk<'_> {
             .merge
             .account(self.account.category, &self.account.token);
         let has_cursor = query.cursor.is_some();
-        match account.list(self.model, &query).await {
+        match ask(attempt, account.list(self.model, &query)).await? {
             Ok(page) => Ok(Step::Page(page)),
             Err(Rejected { status: 400, .. } | NotFound { .. }) if has_cursor => {
                 Ok(Step::CursorRefused)

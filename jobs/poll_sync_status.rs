@@ -21,6 +21,7 @@ use store::AccountId;
 use store::linked_accounts::{self, AccountStatus};
 use store::model_syncs::{self, Observation};
 
+use crate::context::ask;
 use crate::fetch_model_window::FetchModelWindow;
 use crate::readiness::Told;
 use crate::{JobContext, JobError, SyncSettings};
@@ -59,13 +60,8 @@ impl Job for PollSyncStatus {
     async fn run(&self, context: &JobContext, attempt: &mut Attempt) -> Result<(), JobError> {
         let account = context.open_account(self.account_id).await?;
 
-        attempt.throttle().await?;
-        let statuses = match context
-            .merge
-            .account(account.category, &account.token)
-            .sync_status()
-            .await
-        {
+        let merge = context.merge.account(account.category, &account.token);
+        let statuses = match ask(attempt, merge.sync_status()).await? {
             Ok(statuses) => statuses,
             Err(error) => return Err(self.note_refusal(context, attempt, error).await?),
         };

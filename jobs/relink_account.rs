@@ -11,7 +11,7 @@ use serde_json::json;
 use store::linked_accounts::{self, AccountStatus};
 use store::{AccountId, sealed_link_tokens};
 
-use crate::context::parse_category;
+use crate::context::{ask, parse_category};
 use crate::reply::seal_link_token;
 use crate::{JobContext, JobError};
 
@@ -45,7 +45,6 @@ impl Job for RelinkAccount {
             .ok_or_else(JobError::account_not_found)?;
         drop(conn);
 
-        attempt.throttle().await?;
         let request = LinkTokenRequest {
             end_user_origin_id: account.end_user_origin_id.clone(),
             end_user_organization_name: account.end_user_organization_name,
@@ -53,7 +52,7 @@ impl Job for RelinkAccount {
             categories: vec![parse_category(&account.category)?],
             integration: account.integration_slug.or(account.integration),
         };
-        let answer = context.merge.create_link_token(&request).await?;
+        let answer = ask(attempt, context.merge.create_link_token(&request)).await??;
 
         let sealed = seal_link_token(&self.reply_key, attempt.job_id(), &answer.link_token)
             .map_err(|error| JobError::cancel("bad_reply_key", error))?;

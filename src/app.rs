@@ -99,6 +99,10 @@ impl App {
                 per_minute: self.config.merge.requests_per_minute,
                 burst: self.config.merge.burst,
             },
+            error_budget: queue::ErrorBudget {
+                errors: self.config.merge.errors,
+                window: self.config.merge.errors_window,
+            },
             poll_interval: config.poll_interval,
             lease: config.lease,
             renew_interval: config.renew_interval,

@@ -32,6 +32,11 @@ pub struct Merge {
     pub requests_per_minute: u32,
     /// Of these, how many at once.
     pub burst: u32,
+    /// Error answers that the fleet may get in any rolling window.
+    pub errors: u32,
+    /// That window.
+    #[serde(deserialize_with = "form::duration")]
+    pub errors_window: Duration,
 }
 
 impl Merge {
@@ -62,7 +67,11 @@ impl Merge {
         )?;
         let is_less = (1..self.requests_per_minute).contains(&self.burst);
         let reason = "expected at least 1 and less than merge.requests_per_minute";
-        Fault::unless(is_less, "merge.burst", reason)
+        Fault::unless(is_less, "merge.burst", reason)?;
+        let is_sane = (1..=1_000).contains(&self.errors);
+        Fault::unless(is_sane, "merge.errors", "expected 1 to 1000")?;
+        let is_long = self.errors_window >= Duration::from_secs(1);
+        Fault::unless(is_long, "merge.errors_window", "expected at least 1s")
     }
 
     fn check_base(&self) -> Result<(), Fault> {

@@ -24,7 +24,7 @@ async fn run(client: &Client) -> usize {
         .attempts
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_paused_waits_until_it_is_resumed() {
     for scope in [
         Scope::Queue(Queue::SYNC),
@@ -53,7 +53,7 @@ async fn what_is_paused_waits_until_it_is_resumed() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_paused_lane_holds_up_no_other() {
     let database = TestDatabase::new().await;
     let client = Client::new(database.pool().clone());
@@ -70,7 +70,7 @@ async fn a_paused_lane_holds_up_no_other() {
     assert_eq!(state(other).await, JobState::Completed);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pause_with_an_end_ends_by_itself() {
     let database = TestDatabase::new().await;
     let client = Client::new(database.pool().clone());
@@ -90,7 +90,7 @@ async fn a_pause_with_an_end_ends_by_itself() {
     assert_eq!(list(client.pool()).await.unwrap(), []);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pause_tells_who_when_and_why() {
     let database = TestDatabase::new().await;
     let client = Client::new(database.pool().clone());
@@ -110,7 +110,7 @@ async fn a_pause_tells_who_when_and_why() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn odd_names_are_refused() {
     let database = TestDatabase::new().await;
     let client = Client::new(database.pool().clone());

@@ -703,6 +703,9 @@ impl Dispatcher {
             self.wait_for_running(Instant::now() + LAST_GRACE).await;
         }
         self.running.clear();
+        if let Err(error) = self.write_notes().await {
+            tracing::debug!(error = %chain(&error), "cannot write what was noted");
+        }
         if let Err(error) = self.let_all_go().await {
             tracing::warn!(error = %chain(&error), "cannot let lanes go; their lease runs out");
         }

@@ -25,6 +25,11 @@ pub(crate) async fn rescue(pool: &PgPool, limiter_exhausted: Duration) -> Result
         .begin()
         .await
         .map_err(Error::database("begin a transaction"))?;
+    // Whoever enqueues takes keys before lanes, and this takes lanes first: should they meet, this gives way.
+    sqlx::query_scalar!(r#"SELECT set_config('lock_timeout', '200ms', true) AS "set""#)
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(Error::database("rescue lanes"))?;
     bury_silent_workers(&mut tx).await?;
     let lanes = lock_lanes(&mut tx).await?;
     let freed = if lanes.is_empty() {

@@ -166,7 +166,7 @@ async fn a_worker_drains_when_asked_from_outside() {
     assert!(!workers::ask(&client, id, Ask::Quiet).await.unwrap());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lane_whose_jobs_keep_ending_their_worker_is_quarantined() {
     let database = TestDatabase::new().await;
     let pool = database.pool();
@@ -242,7 +242,7 @@ async fn a_completed_job_clears_its_lane_of_suspicion() {
     assert_eq!(crashes().await, 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_kept_while_running_is_free_when_the_job_has_ended() {
     let database = TestDatabase::new().await;
     let pool = database.pool();
@@ -266,7 +266,7 @@ async fn a_key_that_is_kept_while_running_is_free_when_the_job_has_ended() {
     assert!(afterwards.is_new);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_knows_who_enqueued_it_and_in_which_trace() {
     const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let database = TestDatabase::new().await;
