@@ -172,3 +172,38 @@ async fn an_action_that_cannot_be_done_is_refused_before_it_is_confirmed() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_batch_gives_way_to_somebody_who_enqueues() {
+    let database = TestDatabase::new().await;
+    let pool = database.pool();
+    let job = Probe {
+        unique: Some("k".to_owned()),
+        ..Probe::in_lane("a", Act::Done)
+    };
+    let id = probe::add(pool, &job).await;
+    let bulk = Bulk::prepare(&client(pool), in_lane("a"), Action::Cancel, ops())
+        .await
+        .unwrap()
+        .bulk;
+    let mut enqueuing = pool.begin().await.unwrap();
+    enqueue(&mut enqueuing, &NewJob::new(&job).unwrap())
+        .await
+        .unwrap();
+
+    let mut tx = pool.begin().await.unwrap();
+    let registry = probe::registry();
+    let batch = bulk.run_batch(&mut tx, &registry, Progress::default(), 10);
+    let refused = tokio::time::timeout(Duration::from_mins(1), batch).await;
+    tx.rollback().await.unwrap();
+    enqueuing.commit().await.unwrap();
+    let progress = run_all(pool, &bulk, 10).await;
+
+    let refused = refused.expect("it does not wait for ever");
+    assert!(
+        matches!(refused, Err(Error::Database { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(progress.done, 1);
+    assert_eq!(state(pool, id).await, Some(JobState::Cancelled));
+}
