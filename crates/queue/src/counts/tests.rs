@@ -182,7 +182,10 @@ async fn do_something(client: &Client, random: &mut StdRng, worker: crate::Worke
                 ..Probe::in_lane(&lane, Act::Done)
             };
             let delay = Duration::from_secs(random.random_range(0..2) * 90);
-            let job = NewJob::new(&job).unwrap().max_attempts(2).run_after(delay);
+            let job = NewJob::new(&job)
+                .unwrap()
+                .max_attempts(random.random_range(1..=2))
+                .run_after(delay);
             enqueue(&mut tx, &job).await.unwrap();
         }
         3 => drop(admin::retry(&mut tx, &registry, id).await),

@@ -194,9 +194,9 @@ async fn a_batch_gives_way_to_somebody_who_enqueues() {
     let mut tx = pool.begin().await.unwrap();
     let registry = probe::registry();
     let batch = bulk.run_batch(&mut tx, &registry, Progress::default(), 10);
-    let refused = tokio::time::timeout(Duration::from_mins(1), batch).await;
-    tx.rollback().await.unwrap();
+    let refused = tokio::time::timeout(Duration::from_secs(30), batch).await;
     enqueuing.commit().await.unwrap();
+    tx.rollback().await.unwrap();
     let progress = run_all(pool, &bulk, 10).await;
 
     let refused = refused.expect("it does not wait for ever");
