@@ -11,7 +11,7 @@ use crate::workloads::{Bench, count, drain, say};
 
 pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
     let jobs = drain::jobs(bench);
-    let many = bench.pick(1_000_000, 200_000);
+    let many = bench.pick(1_000_000, 100_000);
     say("W4: filling the tables");
     let database = bench.server.copy(&bench.templates.ours).await?;
     let scheduled = Waiting {

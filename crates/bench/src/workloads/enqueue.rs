@@ -39,8 +39,8 @@ const CONTENDERS: [Contender; 4] = [
 ];
 
 pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
-    let singles = Payload::many(bench.pick(16_000, 6_000), LANES);
-    let bulk = Payload::many(bench.pick(50_000, 20_000), LANES);
+    let singles = Payload::many(bench.pick(16_000, 4_000), LANES);
+    let bulk = Payload::many(bench.pick(50_000, 10_000), LANES);
     let (mut one_by_one, mut by_thousands) = ([const { vec![] }; 4], [const { vec![] }; 4]);
     for round in 1..=bench.pick(5, 2) {
         say(&format!("W2: round {round}"));

@@ -19,7 +19,7 @@ const HOLD: &str = "
 
 pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
     let jobs = drain::jobs(bench);
-    let held_for = Duration::from_secs(bench.pick(60, 10));
+    let held_for = Duration::from_secs(bench.pick(60, 6));
     let mut free = Vec::new();
     for _ in 0..bench.pick(2, 1) {
         free.push(bench.drain(bench.ours(), &jobs).await?.jobs_per_second);

@@ -26,12 +26,12 @@ struct Seen {
 
 pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
     say("Idle: nothing waits");
-    let watch_for = Duration::from_secs(bench.pick(30, 8));
+    let watch_for = Duration::from_secs(bench.pick(30, 6));
     let empty = bench.server.copy(&bench.templates.ours).await?;
     let alone = watch(&bench.server, &empty, watch_for).await?;
     empty.drop().await?;
 
-    let (jobs, lanes) = bench.pick((1_000_000, 100_000), (200_000, 100_000));
+    let (jobs, lanes) = bench.pick((1_000_000, 100_000), (100_000, 100_000));
     say(&format!("Idle: {jobs} jobs wait in {lanes} lanes"));
     let full = bench.server.copy(&bench.templates.ours).await?;
     let waiting = Waiting {

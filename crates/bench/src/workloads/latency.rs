@@ -24,7 +24,7 @@ const SPACING: Duration = Duration::from_millis(20);
 const SETTLING: Duration = Duration::from_millis(1_500);
 
 pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
-    let jobs = Payload::many(bench.pick(1_000, 250), LANES);
+    let jobs = Payload::many(bench.pick(1_000, 150), LANES);
     let (mut far, mut near) = (Vec::new(), Vec::new());
     for round in 1..=bench.pick(3, 1) {
         say(&format!("W3: round {round}"));

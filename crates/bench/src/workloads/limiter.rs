@@ -49,8 +49,8 @@ const FULL: Plan = Plan {
 
 /// Too short for a minute's window, so a third of one is counted.
 const QUICK: Plan = Plan {
-    runs_for: Duration::from_secs(30),
-    kill_every: Duration::from_secs(18),
+    runs_for: Duration::from_secs(26),
+    kill_every: Duration::from_secs(14),
     window: Duration::from_secs(20),
     lease: Duration::from_secs(2),
 };
