@@ -48,17 +48,19 @@ impl Job for Call {
     }
 
     async fn run(&self, context: &Context, attempt: &mut Attempt) -> Result<(), Failure> {
-        attempt.throttle().await?;
+        let permit = attempt.throttle().await?;
         let called = async {
             let mut far_side = TcpStream::connect(context.far_side).await?;
             far_side.write_u32(self.account).await?;
             far_side.read_u8().await
         };
-        called.await.map(|_| ()).map_err(|error| Failure::Retry {
+        called.await.map_err(|error| Failure::Retry {
             error: error.into(),
             class: "far_side",
             http_status: None,
-        })
+        })?;
+        permit.succeeded();
+        Ok(())
     }
 }
 
