@@ -11,6 +11,7 @@ use store::Keyring;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::config::Config;
+use crate::database;
 
 /// Everything the roles of a process share; clones are handles on the same.
 #[derive(Clone)]
@@ -49,9 +50,10 @@ impl App {
             )
         };
         let merge = MergeClient::new(settings).context("cannot build the HTTP client")?;
+        let listen = database::listen(&config.database)?;
         Ok(Self {
             config: Arc::new(config),
-            queue: queue::Client::new(pool.clone()),
+            queue: queue::Client::listening(pool.clone(), listen),
             pool,
             keyring: Arc::new(keyring),
             metrics,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use backon::{ExponentialBuilder, Retryable as _};
-use secrecy::ExposeSecret as _;
+use queue::client::{Listen, close_poisoned};
+use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
@@ -20,8 +21,13 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`Unavailable`], naming the server, when it stays unreachable or refuses us.
 pub async fn connect(settings: &Database) -> anyhow::Result<PgPool> {
-    let options = options(settings)?;
-    reach(&options, settings.connect_timeout).await?;
+    let address = options(&settings.url)?;
+    let options = if settings.transaction_pooler {
+        pooler_relay::through(&address).context("cannot use the pooler")?
+    } else {
+        address.clone()
+    };
+    reach(&address, &options, settings.connect_timeout).await?;
     let timeouts = [
         ("statement_timeout", settings.statement_timeout),
         (
@@ -30,7 +36,7 @@ pub async fn connect(settings: &Database) -> anyhow::Result<PgPool> {
         ),
     ];
     let timeouts = timeouts.map(|(name, duration)| (name, duration.as_millis().to_string()));
-    Ok(PgPoolOptions::new()
+    Ok(close_poisoned(PgPoolOptions::new())
         .max_connections(settings.max_connections)
         .acquire_timeout(settings.acquire_timeout)
         .connect_lazy_with(options.options(timeouts)))
@@ -38,7 +44,7 @@ pub async fn connect(settings: &Database) -> anyhow::Result<PgPool> {
 
 /// Another pool to the same database, with the same time limits and so many connections, at most.
 pub fn like(pool: &PgPool, max_connections: u32) -> PgPool {
-    PgPoolOptions::new()
+    close_poisoned(PgPoolOptions::new())
         .max_connections(max_connections)
         .acquire_timeout(pool.options().get_acquire_timeout())
         .connect_lazy_with((*pool.connect_options()).clone())
@@ -49,8 +55,14 @@ pub fn like(pool: &PgPool, max_connections: u32) -> PgPool {
 /// # Errors
 /// [`Unavailable`] as for [`connect`]; the store's own when the database is newer, or a migration fails.
 pub async fn migrate(settings: &Database) -> anyhow::Result<()> {
-    let options = options(settings)?;
-    reach(&options, settings.connect_timeout).await?;
+    let options = match direct(settings)? {
+        Some(direct) => direct,
+        None if settings.transaction_pooler => {
+            anyhow::bail!("migrations cannot go through a pooler; set DATABASE_DIRECT_URL")
+        }
+        None => options(&settings.url)?,
+    };
+    reach(&options, &options, settings.connect_timeout).await?;
     // A connection of its own, without time limits: building an index takes what it takes.
     let pool = PgPoolOptions::new()
         .max_connections(1)
@@ -77,8 +89,28 @@ pub async fn check_shape(pool: &PgPool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn options(settings: &Database) -> anyhow::Result<PgConnectOptions> {
-    let options = PgConnectOptions::from_str(settings.url.expose_secret())
+/// How the queue hears other processes: not through a pooler.
+///
+/// # Errors
+/// When the direct URL cannot be read.
+pub fn listen(settings: &Database) -> anyhow::Result<Listen> {
+    Ok(match direct(settings)? {
+        Some(direct) => Listen::Directly(Box::new(direct)),
+        None if settings.transaction_pooler => Listen::Never,
+        None => Listen::LikePool,
+    })
+}
+
+fn direct(settings: &Database) -> anyhow::Result<Option<PgConnectOptions>> {
+    let url = &settings.direct_url;
+    if url.expose_secret().is_empty() {
+        return Ok(None);
+    }
+    options(url).map(Some)
+}
+
+fn options(url: &SecretString) -> anyhow::Result<PgConnectOptions> {
+    let options = PgConnectOptions::from_str(url.expose_secret())
         .context("the database's URL cannot be read")?;
     // A dead peer must be noticed by the server, too: it would hold locks for hours.
     Ok(options.application_name("syncline").options([
@@ -89,7 +121,11 @@ fn options(settings: &Database) -> anyhow::Result<PgConnectOptions> {
 }
 
 /// Tries to connect until it works or there is no hope: with pauses while the server is starting or away.
-async fn reach(options: &PgConnectOptions, patience: Duration) -> anyhow::Result<()> {
+async fn reach(
+    address: &PgConnectOptions,
+    options: &PgConnectOptions,
+    patience: Duration,
+) -> anyhow::Result<()> {
     let attempt = async || {
         let connecting = PgConnection::connect_with(options);
         let connected = tokio::time::timeout(ATTEMPT_TIMEOUT, connecting).await;
@@ -108,7 +144,7 @@ async fn reach(options: &PgConnectOptions, patience: Duration) -> anyhow::Result
         .notify(|error, pause| tracing::warn!(%error, ?pause, "waiting for the database"))
         .await
         .map_err(|error| {
-            let message = format!("cannot connect to the database at {}", address(options));
+            let message = format!("cannot connect to the database at {}", shown(address));
             match error {
                 sqlx::Error::PoolTimedOut => {
                     anyhow::anyhow!("no answer in {}s", ATTEMPT_TIMEOUT.as_secs())
@@ -132,7 +168,7 @@ fn may_pass(error: &sqlx::Error) -> bool {
 }
 
 /// Host, port and name of the database: all of its URL that may be shown.
-fn address(options: &PgConnectOptions) -> String {
+fn shown(options: &PgConnectOptions) -> String {
     let name = options
         .get_database()
         .unwrap_or_else(|| options.get_username());

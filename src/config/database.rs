@@ -13,6 +13,10 @@ use super::{Fault, form};
 pub struct Database {
     /// `postgres://user:password@host:port/name`.
     pub url: SecretString,
+    /// Whether `url` leads to a pooler that lends its connections by transaction.
+    pub transaction_pooler: bool,
+    /// Where the database is without that pooler; empty: not reached.
+    pub direct_url: SecretString,
     /// Connections of the pool, at most.
     pub max_connections: u32,
     /// How long the first connection is tried.
@@ -33,23 +37,11 @@ pub struct Database {
 
 impl Database {
     pub(super) fn check(&self) -> Result<(), Fault> {
-        const URL: &str = "database.url";
-        const EXAMPLE: &str = "postgres://user:password@host:5432/name";
         let url = self.url.expose_secret();
-        let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
         let set = format!("not set; set DATABASE_URL or DATABASE_URL_FILE to {EXAMPLE}");
-        Fault::unless(!url.is_empty(), URL, &set)?;
-        Fault::unless(
-            is_postgres,
-            URL,
-            &format!("no Postgres URL; write {EXAMPLE}"),
-        )?;
-        let is_whole = PgConnectOptions::from_str(url).is_ok();
-        Fault::unless(
-            is_whole,
-            URL,
-            &format!("a part of it cannot be read; write {EXAMPLE}"),
-        )?;
+        Fault::unless(!url.is_empty(), "database.url", &set)?;
+        check_url("database.url", url)?;
+        self.check_pooler()?;
         Fault::unless(
             self.max_connections >= 2,
             "database.max_connections",
@@ -71,4 +63,39 @@ impl Database {
         }
         Ok(())
     }
+
+    fn check_pooler(&self) -> Result<(), Fault> {
+        const DIRECT_URL: &str = "database.direct_url";
+        let direct_url = self.direct_url.expose_secret();
+        if direct_url.is_empty() {
+            return Fault::unless(
+                !(self.transaction_pooler && self.migrate_on_start),
+                DIRECT_URL,
+                "not set, and migrations cannot go through a pooler: set DATABASE_DIRECT_URL, or run \
+                 `syncline migrate` elsewhere and set database.migrate_on_start to false",
+            );
+        }
+        Fault::unless(
+            self.transaction_pooler,
+            DIRECT_URL,
+            "of use only beside a pooler; set database.transaction_pooler to true, or leave this out",
+        )?;
+        check_url(DIRECT_URL, direct_url)
+    }
+}
+
+const EXAMPLE: &str = "postgres://user:password@host:5432/name";
+
+fn check_url(key: &'static str, url: &str) -> Result<(), Fault> {
+    let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
+    Fault::unless(
+        is_postgres,
+        key,
+        &format!("no Postgres URL; write {EXAMPLE}"),
+    )?;
+    Fault::unless(
+        PgConnectOptions::from_str(url).is_ok(),
+        key,
+        &format!("a part of it cannot be read; write {EXAMPLE}"),
+    )
 }

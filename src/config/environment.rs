@@ -6,8 +6,9 @@ use super::error::Error;
 /// Environment variables that have a name of their own, and the keys they set.
 ///
 /// Of several names for one key the first that is set counts.
-const NAMED: [(&str, &str); 8] = [
+const NAMED: [(&str, &str); 9] = [
     ("DATABASE_URL", "database.url"),
+    ("DATABASE_DIRECT_URL", "database.direct_url"),
     ("SYNCLINE_LISTEN", "http.listen"),
     ("SYNCLINE_API_KEY", "http.api_key"),
     ("MERGE_API_BASE", "merge.api_base"),

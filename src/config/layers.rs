@@ -10,7 +10,8 @@ use super::{Config, Error, Fault};
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// Keys whose values are secrets: they may come from a file, and are shown nowhere.
-const SECRETS: [&str; 5] = [
+const SECRETS: [&str; 6] = [
+    "database.direct_url",
     "database.url",
     "encryption.keys",
     "http.api_key",

@@ -252,6 +252,16 @@ fn every_fault_is_one_line_with_key_origin_and_remedy() {
             "a part of it cannot be read",
         ),
         (
+            "DATABASE_DIRECT_URL",
+            "postgres://canary@db.test/app",
+            "`database.direct_url` (environment variable DATABASE_DIRECT_URL): of use only beside a pooler",
+        ),
+        (
+            "SYNCLINE__DATABASE__TRANSACTION_POOLER",
+            "true",
+            "`database.direct_url` (default): not set, and migrations cannot go through a pooler",
+        ),
+        (
             "SYNCLINE__DATABASE__MAX_CONNECTIONS",
             "1",
             "expected at least 2",
@@ -267,6 +277,18 @@ fn every_fault_is_one_line_with_key_origin_and_remedy() {
         let is_path = variable.ends_with("_FILE");
         assert!(is_path || !line.contains("canary"), "{line}");
     }
+}
+
+#[test]
+fn a_pooler_needs_a_way_round_it_only_to_migrate() {
+    let pooler = ("SYNCLINE__DATABASE__TRANSACTION_POOLER", "true");
+    let direct = ("DATABASE_DIRECT_URL", "postgres://app:canary@db.test/app");
+    let no_migration = ("SYNCLINE__DATABASE__MIGRATE_ON_START", "false");
+
+    assert!(load(&[pooler, direct]).is_ok());
+    assert!(load(&[pooler, no_migration]).is_ok());
+    let bad = load(&[pooler, ("DATABASE_DIRECT_URL", "canary")]).unwrap_err();
+    assert!(bad.to_string().contains("no Postgres URL"), "{bad}");
 }
 
 #[test]

@@ -236,7 +236,7 @@ async fn run_tasks(
         identity
     };
     let (identity, (), ()) = tokio::join!(ending, keeping, listening);
-    if let Err(error) = lease::sign_off(client.own_pool(), &identity).await {
+    if let Err(error) = lease::sign_off(&client.own_pool(), &identity).await {
         tracing::warn!(error = %crate::job::chain(&error), "cannot sign the worker off; its lease runs out");
     }
 }

@@ -17,9 +17,11 @@ use crate::{
     },
 };
 
+mod connections;
 mod crashes;
 mod operations;
 mod outcomes;
+mod pooler;
 
 fn client(pool: &PgPool) -> Client {
     Client::new(pool.clone())
