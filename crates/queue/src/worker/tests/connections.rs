@@ -5,13 +5,17 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use test_support::TestServer;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use super::*;
 use crate::client::close_poisoned;
 
 /// Long enough for any machine; a worker needs a few seconds at most.
-const DEADLINE: Duration = Duration::from_mins(2);
+const DEADLINE: Duration = Duration::from_mins(5);
 
 async fn enqueue_effects(pool: &PgPool, count: usize) -> Vec<JobId> {
     let jobs: Vec<_> = (0..count)
@@ -67,7 +71,7 @@ async fn a_worker_goes_on_after_postgres_crashed_and_came_back() {
         .unwrap();
     probe::make_effects(&pool).await;
     let (client, seen) = (client(&pool), Seen::new());
-    let jobs = enqueue_effects(&pool, 1_500).await;
+    let jobs = enqueue_effects(&pool, 400).await;
     let gate = probe::add(&pool, &Probe::in_lane("gate", Act::Gate)).await;
     let worker = Running::start(&client, &seen, quick_settings()).await;
 
@@ -119,9 +123,10 @@ async fn a_worker_goes_on_when_all_its_connections_are_terminated() {
         until_some_are_done(&observer, 100 * (round - 1) + 10).await;
         assert!(terminate(&observer, "%").await > 0);
         let observing = Client::new(observer.clone());
-        let mut began = Instant::now();
+        let (start, mut began) = (Instant::now(), Instant::now());
         for id in &jobs {
             while observing.get(*id).await.unwrap().unwrap().state != JobState::Completed {
+                assert!(start.elapsed() < DEADLINE, "job {id} never ends");
                 if began.elapsed() > Duration::from_secs(1) {
                     move_time(&observer).await;
                     began = Instant::now();
@@ -132,6 +137,61 @@ async fn a_worker_goes_on_when_all_its_connections_are_terminated() {
     }
     assert_done_once(&Client::new(observer.clone()), &observer, &jobs).await;
     worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_goes_on_when_the_other_end_is_gone_without_a_word() {
+    let database = TestDatabase::new().await;
+    let direct: PgConnectOptions = database.url().parse().unwrap();
+    let network = Network::to(&direct).await;
+    let pool = PgPoolOptions::new().connect_lazy_with(direct.host("127.0.0.1").port(network.port));
+    let worker = Running::start(&client(&pool), &Seen::new(), quick_settings()).await;
+    let observing = client(database.pool());
+    let before = probe::add(database.pool(), &Probe::in_lane("a", Act::Done)).await;
+    ended(&observing, before).await;
+
+    network.silence();
+    let job = probe::add(database.pool(), &Probe::in_lane("b", Act::Done)).await;
+    let view = observing.wait(job, DEADLINE).await.unwrap();
+
+    assert_eq!(view.expect("the job ends").state, JobState::Completed);
+    worker.drain().await;
+}
+
+/// A network before a server, in which connections can fall silent: nothing arrives, and nobody says so.
+struct Network {
+    port: u16,
+    silence: watch::Sender<()>,
+}
+
+impl Network {
+    #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
+    async fn to(server: &PgConnectOptions) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let address = (server.get_host().to_owned(), server.get_port());
+        let silence = watch::Sender::new(());
+        let silences = silence.clone();
+        tokio::spawn(async move {
+            loop {
+                let (mut near, _) = listener.accept().await.unwrap();
+                let mut far = TcpStream::connect(address.clone()).await.unwrap();
+                let mut is_silent = silences.subscribe();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        _ = is_silent.changed() => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        Self { port, silence }
+    }
+
+    /// All connections that there are fall silent; new ones work.
+    fn silence(&self) {
+        self.silence.send_replace(());
+    }
 }
 
 /// Ends the backends whose last statement is like this; answers how many.
