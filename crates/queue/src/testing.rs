@@ -18,6 +18,10 @@ use crate::{
     worker::{Ready, Settings, Stop, claim, lease, release, settle, start},
 };
 
+mod logical_worker;
+
+pub use logical_worker::{LogicalWorker, Run};
+
 /// What [`run_due`] did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Report {

@@ -142,7 +142,6 @@ impl Keeper {
     /// Renews the lease; answers whether other workers look dead, or left lanes behind.
     async fn renew(&mut self) -> Result<bool, Error> {
         let worker = self.state.borrow().worker;
-        let lease_seconds = self.settings.lease.as_secs_f64();
         if self.connection.is_none() {
             let options = self.client.pool().connect_options();
             let opened = PgConnection::connect_with(&options).await;
@@ -151,32 +150,8 @@ impl Keeper {
         let Some(connection) = &mut self.connection else {
             return Ok(false);
         };
-        let has_orphans = sqlx::query_scalar!(
-            r#"
-            UPDATE syncline.workers
-            SET lease_until = now() + make_interval(secs => $2), running = $3
-            WHERE id = $1 AND state IN ('running', 'draining')
-            RETURNING (
-                EXISTS (
-                    SELECT
-                    FROM syncline.workers
-                    WHERE state IN ('running', 'draining') AND lease_until < now() AND id <> $1
-                )
-                OR EXISTS (
-                    SELECT
-                    FROM syncline.lanes l
-                    JOIN syncline.workers w ON w.id = l.owner
-                    WHERE w.state IN ('stopped', 'dead')
-                )
-            ) AS "has_orphans!"
-            "#,
-            worker.0,
-            lease_seconds,
-            i32::try_from(self.running.load(Ordering::Relaxed)).unwrap_or(i32::MAX),
-        )
-        .fetch_optional(connection)
-        .await
-        .map_err(Error::database("renew the lease"))?;
+        let running = self.running.load(Ordering::Relaxed);
+        let has_orphans = renew(connection, worker, self.settings.lease, running).await?;
         if let Some(has_orphans) = has_orphans {
             self.state
                 .send_if_modified(|lease| std::mem::take(&mut lease.has_expired));
@@ -239,6 +214,41 @@ pub(crate) async fn register(pool: &PgPool, settings: &Settings) -> Result<Worke
     .map_err(Error::database("register a worker"))?;
     tracing::info!(worker.id = %id, "registered");
     Ok(id)
+}
+
+/// Renews a worker's lease; `None` when it was declared dead, otherwise whether others left lanes behind.
+pub(crate) async fn renew(
+    connection: &mut PgConnection,
+    worker: WorkerId,
+    lease: Duration,
+    running: usize,
+) -> Result<Option<bool>, Error> {
+    sqlx::query_scalar!(
+        r#"
+            UPDATE syncline.workers
+            SET lease_until = now() + make_interval(secs => $2), running = $3
+            WHERE id = $1 AND state IN ('running', 'draining')
+            RETURNING (
+                EXISTS (
+                    SELECT
+                    FROM syncline.workers
+                    WHERE state IN ('running', 'draining') AND lease_until < now() AND id <> $1
+                )
+                OR EXISTS (
+                    SELECT
+                    FROM syncline.lanes l
+                    JOIN syncline.workers w ON w.id = l.owner
+                    WHERE w.state IN ('stopped', 'dead')
+                )
+            ) AS "has_orphans!"
+            "#,
+        worker.0,
+        lease.as_secs_f64(),
+        i32::try_from(running).unwrap_or(i32::MAX),
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(Error::database("renew the lease"))
 }
 
 /// The machine's name, as far as it tells.
