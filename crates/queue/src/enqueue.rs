@@ -224,7 +224,7 @@ pub async fn enqueue_many(
         &batch.tags as _,
         &batch.trace_contexts as _,
         parent_id,
-        Queue::INTERACTIVE.as_str(),
+        Queue::SYNC.as_str(),
     )
     .fetch_all(target.connection())
     .await

@@ -29,7 +29,10 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::error::{Error, Throttled};
+use crate::{
+    client::Client,
+    error::{Error, Throttled},
+};
 
 /// How many error answers the fleet may get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +73,8 @@ pub(crate) struct Purse {
 
 struct Shared {
     budget: ErrorBudget,
-    pool: PgPool,
+    /// Its own pool may be replaced, so it is asked for each time.
+    client: Client,
     state: Mutex<State>,
     /// A permit became free.
     freed: Notify,
@@ -204,11 +208,11 @@ impl fmt::Debug for Purse {
 }
 
 impl Purse {
-    pub(crate) fn new(pool: PgPool, budget: ErrorBudget) -> Self {
+    pub(crate) fn new(client: Client, budget: ErrorBudget) -> Self {
         Self {
             shared: Arc::new(Shared {
                 budget,
-                pool,
+                client,
                 state: Mutex::new(State::new(Instant::now())),
                 freed: Notify::new(),
                 wanted: Notify::new(),
@@ -323,10 +327,11 @@ async fn write_share(shared: &Shared, process_id: Uuid) -> Result<u32, Error> {
         let (used, desired) = (state.used(began), state.desired(shared.budget, began));
         (desired, used, state.waiting > 0 && state.held <= used)
     };
+    let pool = shared.client.own_pool();
     let written = match timeout(
         PATIENCE,
         share(
-            &shared.pool,
+            &pool,
             shared.budget,
             process_id,
             Claim {

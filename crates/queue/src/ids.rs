@@ -125,7 +125,7 @@ pub struct Queue(&'static str);
 impl Queue {
     /// Somebody waits for the answer: kept free of everything else.
     pub const INTERACTIVE: Self = Self("interactive");
-    /// Polls and fetches.
+    /// Polls and fetches: the bulk. A lane with a job of any other queue is urgent, and claimed first.
     pub const SYNC: Self = Self("sync");
     /// Working off received deliveries.
     pub const WEBHOOKS: Self = Self("webhooks");

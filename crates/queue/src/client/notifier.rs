@@ -85,7 +85,11 @@ async fn send(
     }
     if let Some(connection) = connection {
         sqlx::query_scalar!(
-            r#"SELECT pg_notify($1, $2)::text AS "sent""#,
+            // A hint need not be on disk.
+            r#"
+            SELECT pg_notify($1, $2)::text AS "sent"
+            WHERE (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
+            "#,
             WAKE_CHANNEL,
             origin
         )

@@ -51,7 +51,7 @@ counted AS (
 -- waits for this transaction.
 told AS (
     INSERT INTO syncline.lanes AS l (lane, due_at, is_urgent)
-    SELECT lane, min(run_at), bool_or(queue = $17)
+    SELECT lane, min(run_at), bool_or(queue <> $17)
     FROM added
     GROUP BY lane
     ORDER BY lane

@@ -23,7 +23,7 @@ pub(crate) struct Claimed {
 /// How many lanes to claim.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Want {
-    /// Lanes in which somebody waits for an answer.
+    /// Lanes with jobs of the queues that have slots kept free from the bulk.
     pub(crate) urgent: usize,
     /// Any lanes.
     pub(crate) any: usize,

@@ -146,7 +146,7 @@ impl Dispatcher {
         Self {
             work: client.work(),
             free: settings.slots.clone(),
-            purse: Purse::new(client.own_pool().clone(), settings.error_budget),
+            purse: Purse::new(client.clone(), settings.error_budget),
             client,
             settings,
             identity,
@@ -207,6 +207,8 @@ impl Dispatcher {
         while let Ok(settled) = self.channels.settled.try_recv() {
             self.settle(&settled);
         }
+        // Slots are free: for lanes of ours, or for those that are not yet.
+        self.should_claim |= self.next_due() == Some(Duration::ZERO);
     }
 
     fn settle(&mut self, settled: &Settled) {
@@ -220,8 +222,6 @@ impl Dispatcher {
         if running.stop.is_requested() {
             self.met.push(settled.id.0);
         }
-        // A slot is free: for a lane of ours, or for one that is not yet.
-        self.should_claim |= self.seen.next_due == Some(Duration::ZERO);
         if let Some(owned) = self.lanes.get_mut(&settled.lane)
             && owned.epoch == settled.epoch
         {
@@ -288,7 +288,16 @@ impl Dispatcher {
             };
             return pause;
         }
-        self.seen.next_due.map_or(idle, |due| due.min(idle))
+        self.next_due().map_or(idle, |due| due.min(idle))
+    }
+
+    /// Time until the first lane is due for which there are slots, as far as is known.
+    fn next_due(&self) -> Option<Duration> {
+        if self.wanted().any > 0 {
+            self.seen.next_due
+        } else {
+            self.seen.next_urgent
+        }
     }
 
     fn may_work(&self) -> bool {
@@ -315,8 +324,8 @@ impl Dispatcher {
                 running.stop.request(&cancellation.message);
             }
         }
-        self.should_claim |= seen.next_due == Some(Duration::ZERO);
         self.seen = seen;
+        self.should_claim |= self.next_due() == Some(Duration::ZERO);
         self.next_look = Instant::now() + self.settings.poll_interval.min(CANCEL_INTERVAL);
         Ok(())
     }
@@ -359,23 +368,23 @@ impl Dispatcher {
         self.lanes.insert(claimed.lane, owned);
     }
 
-    /// One lane for each slot that no lane waits for already.
+    /// Urgent lanes for the slots that are kept free for them. Of the others, as many as fill the free slots
+    /// if each has all the jobs it may run at once: other workers may want some, too, and what then stays
+    /// free is for the next claim.
     fn wanted(&self) -> claim::Want {
-        let waiting = self
+        let at_hand: usize = self
             .lanes
             .values()
-            .filter(|owned| owned.running == 0)
-            .count();
-        let urgent = self.free.get(&Queue::INTERACTIVE).copied().unwrap_or(0);
-        let others: usize = self
-            .free
-            .iter()
-            .filter(|(queue, _)| **queue != Queue::INTERACTIVE)
-            .map(|(_, free)| free)
+            .filter(|owned| owned.running == 0 && !owned.has_nothing_due() && self.may_start(owned))
+            .map(|owned| self.room(owned))
             .sum();
+        let bulk = self.free.get(&Queue::SYNC).copied().unwrap_or(0);
+        let all: usize = self.free.values().sum();
         claim::Want {
-            urgent,
-            any: others.saturating_sub(waiting),
+            urgent: all - bulk,
+            any: bulk
+                .saturating_sub(at_hand)
+                .div_ceil(self.settings.lane_concurrency.max(1)),
         }
     }
 

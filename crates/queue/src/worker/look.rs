@@ -35,6 +35,8 @@ pub(crate) struct Cancellation {
 pub(crate) struct Seen {
     /// Time until the first unowned lane is due; `None` when none ever is.
     pub(crate) next_due: Option<Duration>,
+    /// The same of the urgent ones.
+    pub(crate) next_urgent: Option<Duration>,
     pub(crate) is_everything_paused: bool,
     /// The pauses that hold, as words to compare with those of the look before.
     pub(crate) pauses: BTreeSet<String>,
@@ -62,6 +64,13 @@ pub(crate) async fn look(pool: &PgPool, worker: WorkerId) -> Result<Seen, Error>
                 ORDER BY due_at
                 LIMIT 1
             ) AS due_seconds,
+            (
+                SELECT extract(epoch FROM due_at - now())::float8
+                FROM syncline.lanes
+                WHERE owner IS NULL AND is_urgent AND due_at < 'infinity'
+                ORDER BY due_at
+                LIMIT 1
+            ) AS urgent_seconds,
             ARRAY(
                 SELECT scope || ' ' || name
                 FROM syncline.pauses
@@ -82,9 +91,8 @@ pub(crate) async fn look(pool: &PgPool, worker: WorkerId) -> Result<Seen, Error>
     .map_err(Error::database("look for due lanes"))?;
     let pauses: BTreeSet<String> = row.pauses.into_iter().collect();
     Ok(Seen {
-        next_due: row
-            .due_seconds
-            .map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)),
+        next_due: row.due_seconds.map(until),
+        next_urgent: row.urgent_seconds.map(until),
         is_everything_paused: pauses.contains("everything "),
         pauses,
         cancellations: row
@@ -102,6 +110,10 @@ pub(crate) async fn look(pool: &PgPool, worker: WorkerId) -> Result<Seen, Error>
             Some(_) | None => Wanted::Work,
         },
     })
+}
+
+fn until(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
 }
 
 /// Takes requests away whose jobs have ended.

@@ -69,7 +69,7 @@ pub(crate) async fn release(
         &aheads,
         worker.0,
         &locked,
-        Queue::INTERACTIVE.as_str(),
+        Queue::SYNC.as_str(),
         served,
         &doubts,
     )

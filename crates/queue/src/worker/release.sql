@@ -25,7 +25,7 @@ CROSS JOIN LATERAL (
             LIMIT 1
         ) AS further
     )
-    SELECT min(first.due_at) AS first_at, bool_or(first.queue = $6) AS is_urgent
+    SELECT min(first.due_at) AS first_at, bool_or(first.queue <> $6) AS is_urgent
     FROM level
     CROSS JOIN LATERAL (
         (

@@ -31,7 +31,7 @@ added AS (
 -- As in `enqueue.sql`.
 told AS (
     INSERT INTO syncline.lanes AS l (lane, due_at, is_urgent)
-    SELECT lane, min(run_at), bool_or(queue = $6)
+    SELECT lane, min(run_at), bool_or(queue <> $6)
     FROM added
     GROUP BY lane
     ORDER BY lane

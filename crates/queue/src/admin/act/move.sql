@@ -17,7 +17,7 @@ moved AS (
 -- Reading the jobs of an owned lane is its owner's business, once it lets go: the lock makes it wait.
 told AS (
     INSERT INTO syncline.lanes AS l (lane, due_at, is_urgent)
-    SELECT lane, min(run_at), bool_or(queue = $5)
+    SELECT lane, min(run_at), bool_or(queue <> $5)
     FROM moved
     GROUP BY lane
     ORDER BY lane

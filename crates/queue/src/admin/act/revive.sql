@@ -54,7 +54,7 @@ forgotten AS (
 -- As in `enqueue.sql`.
 told AS (
     INSERT INTO syncline.lanes AS l (lane, due_at, is_urgent)
-    SELECT lane, min(run_at), bool_or(queue = $2)
+    SELECT lane, min(run_at), bool_or(queue <> $2)
     FROM added
     GROUP BY lane
     ORDER BY lane

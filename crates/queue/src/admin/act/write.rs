@@ -13,7 +13,7 @@ use crate::{
 
 /// Dead jobs live again.
 pub(crate) async fn revive(tx: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Uuid>, Error> {
-    sqlx::query_file_scalar!("src/admin/act/revive.sql", ids, Queue::INTERACTIVE.as_str())
+    sqlx::query_file_scalar!("src/admin/act/revive.sql", ids, Queue::SYNC.as_str())
         .fetch_all(tx)
         .await
         .map_err(Error::database("retry dead jobs"))
@@ -64,7 +64,7 @@ pub(crate) async fn enqueue_again<C: Send + Sync + 'static>(
         &unique_keys as _,
         &limit_keys as _,
         &while_running,
-        Queue::INTERACTIVE.as_str(),
+        Queue::SYNC.as_str(),
     )
     .fetch_all(tx)
     .await
@@ -98,7 +98,7 @@ async fn move_jobs(
         is_now,
         edit.run_at,
         edit.priority,
-        Queue::INTERACTIVE.as_str(),
+        Queue::SYNC.as_str(),
     )
     .fetch_all(tx)
     .await
