@@ -103,6 +103,8 @@ pub(crate) enum Step {
         key: Option<u8>,
         is_later: bool,
     },
+    /// What a worker does in a round: lets idle lanes go, claims, starts.
+    Round(usize),
     Claim(usize),
     Start(usize),
     Release(usize),
@@ -173,8 +175,9 @@ impl ReferenceStateMachine for Reference {
         };
         prop_oneof![
             8 => enqueue,
-            8 => process().prop_map(Step::Claim),
-            8 => process().prop_map(Step::Start),
+            10 => process().prop_map(Step::Round),
+            3 => process().prop_map(Step::Claim),
+            3 => process().prop_map(Step::Start),
             3 => process().prop_map(Step::Release),
             2 => process().prop_map(Step::Renew),
             3 => process().prop_map(Step::Expire),
@@ -209,6 +212,12 @@ impl ReferenceStateMachine for Reference {
                 key,
                 is_later,
             } => state.enqueue(*lane, *key, *is_later),
+            Step::Round(process) => {
+                let worker = state.processes[*process];
+                state.release(worker);
+                state.claim(worker);
+                state.start(worker);
+            }
             Step::Claim(process) => state.claim(state.processes[*process]),
             Step::Start(process) => state.start(state.processes[*process]),
             Step::Release(process) => state.release(state.processes[*process]),

@@ -133,10 +133,12 @@ impl System {
                 key,
                 is_later,
             } => self.enqueue(after, *lane, *key, *is_later),
-            Step::Claim(process) => {
-                let claiming = self.workers[*process].claim();
-                self.stage.runtime.block_on(claiming).unwrap();
+            Step::Round(process) => {
+                self.release(after, *process);
+                self.claim(*process);
+                self.start(after, *process);
             }
+            Step::Claim(process) => self.claim(*process),
             Step::Start(process) => self.start(after, *process),
             Step::Release(process) => self.release(after, *process),
             Step::Renew(process) => {
@@ -194,6 +196,11 @@ impl System {
         assert_eq!(holder, after.holder, "who holds the key");
     }
 
+    fn claim(&mut self, process: usize) {
+        let claiming = self.workers[process].claim();
+        self.stage.runtime.block_on(claiming).unwrap();
+    }
+
     fn start(&mut self, after: &State, process: usize) {
         let starting = self.workers[process].start();
         let mut started = self.stage.runtime.block_on(starting).unwrap();
@@ -209,7 +216,8 @@ impl System {
         let running: Vec<_> = after
             .runs_of(worker)
             .into_iter()
-            .map(|run| &self.runs[run])
+            // Those that are still to be started are not known yet.
+            .filter_map(|run| self.runs.get(run))
             .collect();
         let releasing = self.workers[process].release(&running);
         self.stage.runtime.block_on(releasing).unwrap();
