@@ -14,3 +14,7 @@ WHERE l.lane = j.lane AND j.started_at IS NOT NULL;
 
 -- A job's key is looked up by kind and key, which its own row has.
 DROP INDEX syncline.unique_keys_job_idx;
+
+-- Room for a whole page of jobs to be started without touching an index: at 70 % only 57 % of the starts
+-- of a drain were HOT updates, at 45 % all were.
+ALTER TABLE syncline.jobs SET (fillfactor = 45);

@@ -62,6 +62,12 @@ told AS (
         ),
         is_urgent = l.is_urgent OR excluded.is_urgent
     WHERE l.owner IS NULL
+      -- Due as early already: the lock is enough.
+      AND (
+          l.due_at IS NULL
+          OR greatest(excluded.due_at, coalesce(l.blocked_until, '-infinity')) < l.due_at
+          OR (excluded.is_urgent AND NOT l.is_urgent)
+      )
 )
 SELECT input.id AS "id!", coalesce(keys.job_id, input.id) AS "holder!"
 FROM input

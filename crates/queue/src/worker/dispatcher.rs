@@ -127,6 +127,7 @@ pub(super) struct Dispatcher {
     doubtful: HashSet<Lane>,
     running: HashMap<JobId, Running>,
     seen: look::Seen,
+    seen_at: Instant,
     /// Something may be due that is not ours yet.
     should_claim: bool,
     next_look: Instant,
@@ -155,6 +156,7 @@ impl Dispatcher {
             doubtful: HashSet::new(),
             running: HashMap::new(),
             seen: look::Seen::default(),
+            seen_at: Instant::now(),
             should_claim: false,
             next_look: Instant::now(),
             next_reconcile: Instant::now() + RECONCILE_INTERVAL,
@@ -207,8 +209,6 @@ impl Dispatcher {
         while let Ok(settled) = self.channels.settled.try_recv() {
             self.settle(&settled);
         }
-        // Slots are free: for lanes of ours, or for those that are not yet.
-        self.should_claim |= self.next_due() == Some(Duration::ZERO);
     }
 
     fn settle(&mut self, settled: &Settled) {
@@ -258,6 +258,8 @@ impl Dispatcher {
             self.reconcile().await?;
             self.next_reconcile = Instant::now() + RECONCILE_INTERVAL;
         }
+        // Slots may be free for lanes that were seen to be due when there were none.
+        self.should_claim |= self.next_due() == Some(Duration::ZERO);
         // Work first: whoever enqueued just now waits for it.
         let was_short = self.claim().await?;
         self.start().await?;
@@ -280,24 +282,28 @@ impl Dispatcher {
         if !self.may_work() || self.wanted().is_nothing() {
             return idle;
         }
-        if self.should_claim {
-            let pause = if was_short {
-                AFTER_CONTENTION
-            } else {
-                Duration::ZERO
-            };
-            return pause;
-        }
-        self.next_due().map_or(idle, |due| due.min(idle))
+        // More is due than was claimed: at once, but not faster than others let it go.
+        let until_due = if self.should_claim {
+            Duration::ZERO
+        } else {
+            self.next_due().unwrap_or(idle)
+        };
+        let at_least = if was_short {
+            AFTER_CONTENTION
+        } else {
+            Duration::ZERO
+        };
+        until_due.clamp(at_least, idle.max(at_least))
     }
 
     /// Time until the first lane is due for which there are slots, as far as is known.
     fn next_due(&self) -> Option<Duration> {
-        if self.wanted().any > 0 {
+        let next = if self.wanted().any > 0 {
             self.seen.next_due
         } else {
             self.seen.next_urgent
-        }
+        };
+        next.map(|next| next.saturating_sub(self.seen_at.elapsed()))
     }
 
     fn may_work(&self) -> bool {
@@ -305,7 +311,7 @@ impl Dispatcher {
     }
 
     async fn look(&mut self, is_poll: bool) -> Result<(), Error> {
-        let worker = self.identity.current();
+        let (worker, looked_at) = (self.identity.current(), Instant::now());
         let seen = self
             .client
             .patiently("look for due lanes", move |pool| async move {
@@ -325,7 +331,7 @@ impl Dispatcher {
             }
         }
         self.seen = seen;
-        self.should_claim |= self.next_due() == Some(Duration::ZERO);
+        self.seen_at = looked_at;
         self.next_look = Instant::now() + self.settings.poll_interval.min(CANCEL_INTERVAL);
         Ok(())
     }

@@ -41,7 +41,7 @@ async fn ours_a_failure_stores_its_delay_and_waits() {
     let failing = ours.add(&Probe::new(1, Act::Fail).job()).await;
     let worker = ours.start("a", settings()).await;
     until("it has failed", || async {
-        ours.view(failing).await.state == JobState::Retryable
+        ours.view(failing).await.state == JobState::Scheduled
     })
     .await;
 
@@ -85,7 +85,7 @@ async fn ours_after_a_minute_means_once_and_burns_no_attempt() {
     let waiting = ours.add(&Probe::new(1, Act::NotYet).job()).await;
     let worker = ours.start("a", settings()).await;
     until("it is put off", || async {
-        ours.view(waiting).await.state == JobState::Retryable
+        ours.view(waiting).await.state == JobState::Scheduled
     })
     .await;
 
@@ -97,7 +97,7 @@ async fn ours_after_a_minute_means_once_and_burns_no_attempt() {
 
     let job = ours.view(waiting).await;
     assert_eq!(ours.seen.runs_of(1), 1);
-    assert_eq!((job.state, job.attempt), (JobState::Retryable, 0));
+    assert_eq!((job.state, job.attempt), (JobState::Scheduled, 0));
     assert!(job.run_at >= job.created_at + Duration::from_mins(1));
 }
 
