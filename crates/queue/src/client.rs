@@ -7,7 +7,7 @@ use std::{
 };
 
 use sqlx::{
-    PgPool,
+    PgPool, Row as _,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
@@ -260,10 +260,11 @@ impl Client {
 pub fn close_poisoned(options: PgPoolOptions) -> PgPoolOptions {
     options.after_release(|connection, _| {
         Box::pin(async move {
-            // Equal in the first statement of a transaction only; an error when one is aborted.
-            sqlx::query_scalar!(r#"SELECT now() = statement_timestamp() AS "is_outside!""#)
-                .fetch_one(connection)
-                .await
+            // Equal in the first statement of a transaction only; an error when one is aborted. As a simple
+            // query: in the extended protocol a statement's time is taken anew between Bind and Execute.
+            #[expect(clippy::disallowed_methods, reason = "no macro makes a simple query")]
+            let asked = sqlx::raw_sql("SELECT now() = statement_timestamp()");
+            asked.fetch_one(connection).await?.try_get(0)
         })
     })
 }

@@ -146,9 +146,10 @@ impl Error {
     }
 }
 
-/// The lane's rate limit leaves no room for another request for longer than it pays to wait.
+/// The lane's rate limit, or the fleet's error budget, leaves no room for another request for longer than it
+/// pays to wait.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the lane's rate limit is reached for another {:.1} s", after.as_secs_f64())]
+#[error("the rate limit of the lane or the error budget of the fleet is reached for another {:.1} s", after.as_secs_f64())]
 pub struct Throttled {
     /// When there will be room.
     pub after: Duration,

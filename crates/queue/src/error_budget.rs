@@ -137,11 +137,12 @@ impl State {
         is_free
     }
 
-    /// What to ask of the database for: everything while in use, what is used otherwise.
+    /// What to ask the database for: what is used or waited for, and some to spare while there is use. The
+    /// less it holds, the less is out of reach for the others should this process die.
     fn desired(&mut self, budget: ErrorBudget, now: Instant) -> u32 {
         let used = self.used(now);
         if self.waiting > 0 || now < self.used_at + IDLE {
-            budget.errors
+            (used + self.waiting + budget.errors.div_ceil(3)).min(budget.errors)
         } else {
             used
         }
@@ -304,7 +305,7 @@ async fn keep(shared: std::sync::Weak<Shared>) {
             }
         };
         purse.freed.notify_waiters();
-        let not_before = Instant::now() + RENEW / 20;
+        let not_before = Instant::now() + RENEW / 100;
         match next {
             Some(at) => {
                 let _ = tokio::time::timeout_at(at, purse.wanted.notified()).await;

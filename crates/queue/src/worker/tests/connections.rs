@@ -269,6 +269,31 @@ async fn a_connection_that_comes_back_inside_a_transaction_is_lent_no_more() {
     }
 }
 
+/// Connecting costs more than a transaction does, so a pool that closed them all would be a slow one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_comes_back_clean_is_lent_again() {
+    let database = TestDatabase::new().await;
+    let pool = close_poisoned(PgPoolOptions::new())
+        .max_connections(1)
+        .connect_lazy(&database.url())
+        .unwrap();
+    let mut servers = std::collections::BTreeSet::new();
+
+    for round in 0..20 {
+        let mut tx = pool.begin().await.unwrap();
+        let server = sqlx::query_scalar!(r#"SELECT pg_backend_pid() AS "pid!""#)
+            .fetch_one(&mut *tx)
+            .await
+            .unwrap();
+        servers.insert(server);
+        if round % 2 == 0 {
+            tx.commit().await.unwrap();
+        }
+    }
+
+    assert_eq!(servers.len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_queue_asks_by_itself_has_limits_at_the_server() {
     let database = TestDatabase::new().await;
