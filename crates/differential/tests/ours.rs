@@ -265,11 +265,19 @@ impl Ours {
 
     /// Ends the lease of every worker there is, without waiting for it.
     pub(crate) async fn end_leases(&self) {
-        sqlx::query!("UPDATE syncline.workers SET lease_until = now() - interval '1 day'")
-            .execute(self.pool())
-            .await
-            .unwrap();
+        let silence = "UPDATE syncline.workers SET lease_until = now() - interval '1 day'";
+        crate::stock::execute(self.pool(), silence).await;
     }
+}
+
+/// One number out of our tables.
+pub(crate) async fn number(pool: &PgPool, sql: &'static str) -> f64 {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this crate's queries are not prepared"
+    )]
+    let query = sqlx::query_scalar(sql);
+    query.fetch_one(pool).await.unwrap()
 }
 
 async fn start(

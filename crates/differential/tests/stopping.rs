@@ -117,8 +117,9 @@ async fn ours_a_shutdown_that_meets_its_deadline_hands_everything_back() {
         let job = ours.view(id).await;
         assert_eq!((job.state, job.attempt), (JobState::Available, 0));
     }
-    let owned = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM syncline.lanes WHERE owner IS NOT NULL"#
+    let owned = crate::ours::number(
+        ours.pool(),
+        "SELECT count(*)::float8 FROM syncline.lanes WHERE owner IS NOT NULL",
     );
-    assert_eq!(owned.fetch_one(ours.pool()).await.unwrap(), 0);
+    assert!(owned.await < 1.0);
 }
