@@ -66,7 +66,7 @@ pub(crate) async fn finished(database: &Database, jobs: u64, lanes: u32) -> Resu
         .await
 }
 
-/// As [`crate::contenders::ours::lane`].
+/// Named as the contender `ours` names its lanes.
 fn lane_sql(account: &str) -> String {
     format!("'acct:019a0000-0000-7000-8000-' || lpad(to_hex({account}), 12, '0')")
 }

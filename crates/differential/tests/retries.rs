@@ -41,7 +41,7 @@ async fn ours_a_failure_stores_its_delay_and_waits() {
     let failing = ours.add(&Probe::new(1, Act::Fail).job()).await;
     let worker = ours.start("a", settings()).await;
     until("it has failed", || async {
-        ours.view(failing).await.state == JobState::Scheduled
+        ours.view(failing).await.state == JobState::Retryable
     })
     .await;
 
