@@ -19,6 +19,7 @@ use crate::{
     error_budget::{Permit, Purse},
     ids::{JobId, Lane, Queue, WorkerId},
     limiter::SharedLimiter,
+    place::Place,
 };
 
 /// The lease a job runs under: who owns its lane, since which change of owner.
@@ -33,13 +34,17 @@ pub(crate) struct Lease {
 #[expect(clippy::struct_field_names, reason = "the column's name")]
 pub(crate) struct Started {
     pub(crate) id: JobId,
+    pub(crate) place: Place,
     pub(crate) lane: Lane,
     pub(crate) kind: String,
     pub(crate) queue: Queue,
     pub(crate) attempt: u16,
     pub(crate) max_attempts: u16,
-    pub(crate) payload: Value,
+    /// JSON.
+    pub(crate) payload: String,
     pub(crate) limit_key: Option<String>,
+    /// The unique key it holds until it ends.
+    pub(crate) held_key: Option<String>,
     pub(crate) trace_context: Option<String>,
     pub(crate) started_at: DateTime<Utc>,
     /// How long it was due before it started.
@@ -104,6 +109,10 @@ impl Attempt {
     /// Fires when the job should stop: cancelled, lease lost, or the process is going down.
     pub fn cancellation(&self) -> &CancellationToken {
         &self.cancellation
+    }
+
+    pub(crate) fn payload(&self) -> &str {
+        &self.job.payload
     }
 
     pub(crate) fn is_complete(&self) -> bool {

@@ -25,7 +25,8 @@ pub struct NewJob {
     lane: Lane,
     priority: i16,
     max_attempts: u16,
-    payload: Value,
+    /// JSON.
+    payload: String,
     unique_key: Option<String>,
     is_unique_while_running: bool,
     limit_key: Option<String>,
@@ -42,6 +43,16 @@ enum Start {
     At(DateTime<Utc>),
 }
 
+impl Start {
+    /// As seconds to wait, or as the time itself.
+    fn columns(self) -> (Option<f64>, Option<DateTime<Utc>>) {
+        match self {
+            Self::After(delay) => (Some(delay.as_secs_f64()), None),
+            Self::At(at) => (None, Some(at)),
+        }
+    }
+}
+
 impl NewJob {
     /// A job to be run as soon as there is a slot.
     ///
@@ -49,12 +60,11 @@ impl NewJob {
     /// [`Error::Encode`], [`Error::PayloadTooLarge`], and [`Error::InvalidName`] for a lane or key that
     /// is empty, too long, or holds a NUL character.
     pub fn new<J: Job>(job: &J) -> Result<Self, Error> {
-        let encode = |source| Error::Encode {
+        let payload = serde_json::to_string(job).map_err(|source| Error::Encode {
             kind: J::KIND,
             source,
-        };
-        let payload = serde_json::to_value(job).map_err(encode)?;
-        let size_bytes = serde_json::to_vec(&payload).map_err(encode)?.len();
+        })?;
+        let size_bytes = payload.len();
         if size_bytes > MAX_PAYLOAD_BYTES {
             let limit_bytes = MAX_PAYLOAD_BYTES;
             return Err(Error::PayloadTooLarge {
@@ -136,6 +146,10 @@ impl NewJob {
         self.organization_id = Some(organization_id.to_owned());
         self
     }
+
+    fn stored_max_attempts(&self) -> i16 {
+        i16::try_from(self.max_attempts).unwrap_or(i16::MAX)
+    }
 }
 
 /// What became of a job that was handed over.
@@ -191,8 +205,53 @@ pub async fn enqueue(
     target: &mut (impl EnqueueInto + ?Sized),
     job: &NewJob,
 ) -> Result<Enqueued, Error> {
-    let mut enqueued = enqueue_many(target, std::slice::from_ref(job)).await?;
-    Ok(enqueued.swap_remove(0))
+    if job.unique_key.is_some() {
+        let mut enqueued = enqueue_many(target, std::slice::from_ref(job)).await?;
+        return Ok(enqueued.swap_remove(0));
+    }
+    let (parent_id, inherited) = descent(target);
+    let (id, (delay, time)) = (JobId::generate(), job.start.columns());
+    sqlx::query_file!(
+        "src/enqueue/enqueue_one.sql",
+        id.0,
+        job.lane.as_str(),
+        job.kind,
+        job.queue.as_str(),
+        job.priority,
+        delay,
+        time,
+        job.stored_max_attempts(),
+        &job.payload,
+        job.limit_key.as_deref(),
+        job.organization_id.as_deref(),
+        &job.tags,
+        job.trace_context.as_deref().or(inherited.as_deref()),
+        parent_id,
+        Queue::SYNC.as_str(),
+    )
+    .execute(target.connection())
+    .await
+    .map_err(Error::database("enqueue a job"))?;
+    note_enqueued(target, job);
+    Ok(Enqueued { id, is_new: true })
+}
+
+/// The job that enqueues, and its trace.
+fn descent(target: &(impl EnqueueInto + ?Sized)) -> (Option<uuid::Uuid>, Option<String>) {
+    let parent = target.parent();
+    let trace_context = parent.and_then(|parent| parent.trace_context);
+    (
+        parent.map(|parent| parent.id.0),
+        trace_context.map(str::to_owned),
+    )
+}
+
+fn note_enqueued(target: &mut (impl EnqueueInto + ?Sized), job: &NewJob) {
+    target.note_enqueued();
+    metrics::counter!(
+        "syncline_jobs_enqueued_total", "queue" => job.queue.as_str(), "kind" => job.kind
+    )
+    .increment(1);
 }
 
 /// Enqueues many jobs in one statement; the answers are in the order of `jobs`.
@@ -203,20 +262,19 @@ pub async fn enqueue_many(
     target: &mut (impl EnqueueInto + ?Sized),
     jobs: &[NewJob],
 ) -> Result<Vec<Enqueued>, Error> {
-    let parent = target.parent();
-    let parent_id = parent.map(|parent| parent.id.0);
-    let batch = Batch::of(jobs, parent);
+    let (parent_id, inherited) = descent(target);
+    let batch = Batch::of(jobs, inherited.as_deref());
     let rows = sqlx::query_file!(
         "src/enqueue/enqueue.sql",
         &batch.ids,
-        &batch.lanes,
-        &batch.kinds,
-        &batch.queues,
+        &batch.lanes as _,
+        &batch.kinds as _,
+        &batch.queues as _,
         &batch.priorities,
         &batch.delays as _,
         &batch.times as _,
         &batch.max_attempts,
-        &batch.payloads,
+        &batch.payloads as _,
         &batch.unique_keys as _,
         &batch.unique_while_running,
         &batch.limit_keys as _,
@@ -249,41 +307,37 @@ pub async fn enqueue_many(
         .zip(&enqueued)
         .filter(|(_, enqueued)| enqueued.is_new)
     {
-        target.note_enqueued();
-        metrics::counter!(
-            "syncline_jobs_enqueued_total", "queue" => job.queue.as_str(), "kind" => job.kind
-        )
-        .increment(1);
+        note_enqueued(target, job);
     }
     Ok(enqueued)
 }
 
 /// The jobs as columns, each unique key once: one statement cannot meet a key twice.
 #[derive(Default)]
-struct Batch {
+struct Batch<'a> {
     ids: Vec<uuid::Uuid>,
-    lanes: Vec<String>,
-    kinds: Vec<String>,
-    queues: Vec<String>,
+    lanes: Vec<&'a str>,
+    kinds: Vec<&'a str>,
+    queues: Vec<&'a str>,
     priorities: Vec<i16>,
     delays: Vec<Option<f64>>,
     times: Vec<Option<DateTime<Utc>>>,
     max_attempts: Vec<i16>,
-    payloads: Vec<Value>,
-    unique_keys: Vec<Option<String>>,
+    payloads: Vec<&'a str>,
+    unique_keys: Vec<Option<&'a str>>,
     unique_while_running: Vec<bool>,
-    limit_keys: Vec<Option<String>>,
-    organizations: Vec<Option<String>>,
+    limit_keys: Vec<Option<&'a str>>,
+    organizations: Vec<Option<&'a str>>,
     tags: Vec<Option<Value>>,
-    trace_contexts: Vec<Option<String>>,
+    trace_contexts: Vec<Option<&'a str>>,
     /// For each job handed over, the row that stands for it.
     first_of: Vec<usize>,
     /// For each row, the job it was made from.
     source_of: Vec<usize>,
 }
 
-impl Batch {
-    fn of(jobs: &[NewJob], parent: Option<Parent<'_>>) -> Self {
+impl<'a> Batch<'a> {
+    fn of(jobs: &'a [NewJob], inherited: Option<&'a str>) -> Self {
         let mut batch = Self::default();
         let mut seen: HashMap<(&str, &str), usize> = HashMap::new();
         for (index, job) in jobs.iter().enumerate() {
@@ -298,35 +352,30 @@ impl Batch {
             }
             batch.first_of.push(row);
             batch.source_of.push(index);
-            batch.push(job, parent);
+            batch.push(job, inherited);
         }
         batch
     }
 
-    fn push(&mut self, job: &NewJob, parent: Option<Parent<'_>>) {
-        let (delay, time) = match job.start {
-            Start::After(delay) => (Some(delay.as_secs_f64()), None),
-            Start::At(at) => (None, Some(at)),
-        };
+    fn push(&mut self, job: &'a NewJob, inherited: Option<&'a str>) {
+        let (delay, time) = job.start.columns();
         self.ids.push(JobId::generate().0);
-        self.lanes.push(job.lane.as_str().to_owned());
-        self.kinds.push(job.kind.to_owned());
-        self.queues.push(job.queue.as_str().to_owned());
+        self.lanes.push(job.lane.as_str());
+        self.kinds.push(job.kind);
+        self.queues.push(job.queue.as_str());
         self.priorities.push(job.priority);
         self.delays.push(delay);
         self.times.push(time);
-        self.max_attempts
-            .push(i16::try_from(job.max_attempts).unwrap_or(i16::MAX));
-        self.payloads.push(job.payload.clone());
-        self.unique_keys.push(job.unique_key.clone());
+        self.max_attempts.push(job.stored_max_attempts());
+        self.payloads.push(&job.payload);
+        self.unique_keys.push(job.unique_key.as_deref());
         self.unique_while_running.push(job.is_unique_while_running);
-        self.limit_keys.push(job.limit_key.clone());
-        self.organizations.push(job.organization_id.clone());
+        self.limit_keys.push(job.limit_key.as_deref());
+        self.organizations.push(job.organization_id.as_deref());
         self.tags
             .push((!job.tags.is_empty()).then(|| Value::from(job.tags.clone())));
-        let inherited = || parent.and_then(|parent| parent.trace_context.map(str::to_owned));
         self.trace_contexts
-            .push(job.trace_context.clone().or_else(inherited));
+            .push(job.trace_context.as_deref().or(inherited));
     }
 }
 

@@ -14,6 +14,7 @@ pub mod limiter;
 pub mod maintenance;
 pub mod pause;
 mod perform;
+mod place;
 pub mod registry;
 pub mod retry;
 pub mod schedule;

@@ -39,7 +39,7 @@ pub async fn perform<C: Send + Sync + 'static>(
     let limit = registry
         .policy(&job.kind)
         .map_or(Duration::MAX, |policy| policy.timeout);
-    let Some(run) = registry.run(&job.kind, job.payload.clone(), context, attempt) else {
+    let Some(run) = registry.run(&job.kind, context, attempt) else {
         let reason = format!("no worker of this version knows the kind `{}`", job.kind);
         return Err(Failure::Snooze {
             after: UNKNOWN_KIND_DELAY,

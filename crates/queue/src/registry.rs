@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use serde_json::Value;
 
 use crate::{
     attempt::Attempt,
@@ -22,7 +21,7 @@ pub(crate) struct KindPolicy {
 
 /// What a handler leaves behind: the attempt, to see whether it completed, and its answer.
 type Answer = (bool, Result<(), Failure>);
-type Run<C> = dyn Fn(Value, Arc<C>, Attempt) -> BoxFuture<'static, Answer> + Send + Sync;
+type Run<C> = dyn Fn(Arc<C>, Attempt) -> BoxFuture<'static, Answer> + Send + Sync;
 
 /// The keys of a job, told by its payload.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ pub(crate) struct Keys {
 
 struct Entry<C> {
     policy: KindPolicy,
-    keys: fn(Value) -> Result<Keys, Error>,
+    keys: fn(&str) -> Result<Keys, Error>,
     schedule: Option<Schedule>,
     run: Arc<Run<C>>,
 }
@@ -74,9 +73,7 @@ impl<C: Send + Sync + 'static> Registry<C> {
             },
             keys: keys_of::<J>,
             schedule,
-            run: Arc::new(|payload, context, attempt| {
-                Box::pin(decode_and_run::<J>(payload, context, attempt))
-            }),
+            run: Arc::new(|context, attempt| Box::pin(decode_and_run::<J>(context, attempt))),
         };
         assert!(
             self.entries.insert(J::KIND, entry).is_none(),
@@ -104,7 +101,7 @@ impl<C: Send + Sync + 'static> Registry<C> {
     }
 
     /// The keys of a stored job.
-    pub(crate) fn keys(&self, kind: &str, payload: Value) -> Result<Keys, Error> {
+    pub(crate) fn keys(&self, kind: &str, payload: &str) -> Result<Keys, Error> {
         let entry = self.entries.get(kind).ok_or_else(|| Error::UnknownKind {
             kind: kind.to_owned(),
         })?;
@@ -114,13 +111,12 @@ impl<C: Send + Sync + 'static> Registry<C> {
     pub(crate) fn run(
         &self,
         kind: &str,
-        payload: Value,
         context: Arc<C>,
         attempt: Attempt,
     ) -> Option<BoxFuture<'static, Answer>> {
         self.entries
             .get(kind)
-            .map(|entry| (entry.run)(payload, context, attempt))
+            .map(|entry| (entry.run)(context, attempt))
     }
 }
 
@@ -130,8 +126,8 @@ impl<C> std::fmt::Debug for Registry<C> {
     }
 }
 
-fn keys_of<J: Job>(payload: Value) -> Result<Keys, Error> {
-    let job: J = serde_json::from_value(payload).map_err(|source| Error::Decode {
+fn keys_of<J: Job>(payload: &str) -> Result<Keys, Error> {
+    let job: J = serde_json::from_str(payload).map_err(|source| Error::Decode {
         kind: J::KIND,
         source,
     })?;
@@ -142,12 +138,8 @@ fn keys_of<J: Job>(payload: Value) -> Result<Keys, Error> {
     })
 }
 
-async fn decode_and_run<J: Job>(
-    payload: Value,
-    context: Arc<J::Context>,
-    mut attempt: Attempt,
-) -> Answer {
-    let job: J = match serde_json::from_value(payload) {
+async fn decode_and_run<J: Job>(context: Arc<J::Context>, mut attempt: Attempt) -> Answer {
+    let job: J = match serde_json::from_str(attempt.payload()) {
         Ok(job) => job,
         Err(source) => {
             // A later version may understand it: retried, and dead only after the last attempt.

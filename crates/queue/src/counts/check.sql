@@ -19,7 +19,7 @@ actual AS (
         END AS state,
         CASE
             WHEN started_at IS NOT NULL THEN to_timestamp(0)
-            ELSE date_trunc('minute', run_at, 'UTC')
+            ELSE date_bin('1 minute', run_at, to_timestamp(0))
         END AS bucket,
         count(*) AS jobs
     FROM syncline.jobs

@@ -1,9 +1,10 @@
--- Adds jobs and tells their lanes. One row of arrays a job; answers the holder of each unique key.
+-- Adds jobs and tells their lanes. One row of arrays a job; answers which were not added, because another
+-- holds their unique key.
 WITH input AS (
     SELECT *
     FROM unnest(
         $1::uuid[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::float8[],
-        $7::timestamptz[], $8::smallint[], $9::jsonb[], $10::text[], $11::boolean[], $12::text[],
+        $7::timestamptz[], $8::smallint[], $9::text[], $10::text[], $11::boolean[], $12::text[],
         $13::text[], $14::jsonb[], $15::text[]
     ) AS t (
         id, lane, kind, queue, priority, delay_seconds,
@@ -31,7 +32,7 @@ added AS (
     SELECT
         id, lane, kind, queue, priority,
         coalesce(run_at, now() + make_interval(secs => coalesce(delay_seconds, 0))),
-        max_attempts, payload, unique_key, is_unique_while_running, limit_key, organization_id,
+        max_attempts, payload::json, unique_key, is_unique_while_running, limit_key, organization_id,
         CASE
             WHEN tags IS NULL THEN '{}'
             ELSE ARRAY(SELECT jsonb_array_elements_text(input.tags))
@@ -43,7 +44,7 @@ added AS (
 ),
 counted AS (
     INSERT INTO syncline.job_count_deltas (queue, kind, state, bucket, change)
-    SELECT queue, kind, 'waiting', date_trunc('minute', run_at, 'UTC'), count(*)
+    SELECT queue, kind, 'waiting', date_bin('1 minute', run_at, to_timestamp(0)), count(*)
     FROM added
     GROUP BY 1, 2, 4
 ),
@@ -69,6 +70,7 @@ told AS (
           OR (excluded.is_urgent AND NOT l.is_urgent)
       )
 )
-SELECT input.id AS "id!", coalesce(keys.job_id, input.id) AS "holder!"
+SELECT input.id AS "id!", keys.job_id AS "holder!"
 FROM input
-LEFT JOIN keys ON keys.kind = input.kind AND keys.unique_key = input.unique_key
+JOIN keys ON keys.kind = input.kind AND keys.unique_key = input.unique_key
+WHERE keys.job_id <> input.id

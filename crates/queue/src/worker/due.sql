@@ -1,8 +1,8 @@
 -- The first due jobs of each lane. Jobs of later times stand between those of one priority and the next in
 -- the index, so each priority in the lane gets a look of its own: what waits for later costs nothing.
 SELECT
-    job.id AS "id!", job.lane AS "lane!", job.kind AS "kind!", job.queue AS "queue!",
-    job.run_at AS "run_at!", job.limit_key,
+    job.id AS "id!", job.place AS "place!: Place", ours.lane AS "lane!", job.kind AS "kind!",
+    job.queue AS "queue!", job.priority AS "priority!", job.run_at AS "run_at!", job.limit_key,
     CASE WHEN NOT job.is_unique_while_running THEN job.unique_key END AS unique_key
 FROM unnest($1::text[], $2::bigint[]) AS ours (lane, at_most)
 CROSS JOIN LATERAL (
@@ -23,7 +23,8 @@ CROSS JOIN LATERAL (
     FROM level
     CROSS JOIN LATERAL (
         SELECT
-            id, lane, kind, queue, limit_key, unique_key, is_unique_while_running, priority, run_at
+            id, ctid AS place, kind, queue, limit_key, unique_key, is_unique_while_running, priority,
+            run_at
         FROM syncline.jobs
         WHERE lane = ours.lane
           AND priority = level.priority
@@ -47,4 +48,3 @@ CROSS JOIN LATERAL (
     ORDER BY priority, run_at, id
     LIMIT ours.at_most
 ) AS job
-ORDER BY job.lane, job.priority, job.run_at, job.id

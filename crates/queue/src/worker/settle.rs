@@ -252,8 +252,8 @@ impl Settler {
     pub(crate) async fn run(mut self) {
         let mut batch = Vec::new();
         while self.ended.recv_many(&mut batch, MAX_BATCH).await > 0 {
-            // Lanes in one order, so that two settlers cannot wait for each other.
-            batch.sort_by(|a, b| a.job.lane.cmp(&b.job.lane));
+            // In one order, so that two settlers cannot wait for each other; neighbours in the index, too.
+            batch.sort_by_key(|settlement| settlement.job.id);
             let written = Arc::new(std::mem::take(&mut batch));
             let accepted = self.write_until_done(&written).await;
             report(&written, &accepted);

@@ -10,6 +10,7 @@ use crate::{
     attempt::{Lease, Started},
     error::Error,
     ids::{JobId, Lane, Queue, WorkerId},
+    place::Place,
     view::unsigned,
 };
 
@@ -17,9 +18,11 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Due {
     pub(crate) id: JobId,
+    pub(crate) place: Place,
     pub(crate) lane: Lane,
     pub(crate) kind: String,
     pub(crate) queue: Option<Queue>,
+    pub(crate) priority: i16,
     pub(crate) run_at: DateTime<Utc>,
     pub(crate) limit_key: Option<String>,
     /// Only when it is given up at the start.
@@ -46,22 +49,30 @@ pub(crate) async fn due(
         .map_err(Error::database("look for due jobs"))?;
     let due = rows.into_iter().map(|row| Due {
         id: JobId(row.id),
+        place: row.place,
         lane: Lane::from_stored(row.lane),
         kind: row.kind,
         queue: Queue::from_stored(&row.queue),
+        priority: row.priority,
         run_at: row.run_at,
         limit_key: row.limit_key,
         unique_key: row.unique_key,
     });
-    Ok(due.collect())
+    let mut due: Vec<_> = due.collect();
+    due.sort_by_key(|job| (job.priority, job.run_at, job.id));
+    Ok(due)
 }
 
 /// Jobs to start, as columns, each under the epoch of its lane.
 #[derive(Debug, Default)]
 pub(crate) struct Chosen {
-    ids: Vec<Uuid>,
+    /// Each lane once, under its epoch.
     lanes: Vec<String>,
     epochs: Vec<i64>,
+    ids: Vec<Uuid>,
+    places: Vec<Place>,
+    /// Which of the lanes, from 1.
+    lane_numbers: Vec<i64>,
     run_ats: Vec<DateTime<Utc>>,
     keyed_ids: Vec<Uuid>,
     keyed_kinds: Vec<String>,
@@ -69,15 +80,21 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
+    /// Jobs of one lane come one after another.
     pub(crate) fn push(&mut self, job: Due, epoch: i64) {
+        if self.lanes.last().map(String::as_str) != Some(job.lane.as_str()) {
+            self.lanes.push(job.lane.as_str().to_owned());
+            self.epochs.push(epoch);
+        }
         if let Some(unique_key) = job.unique_key {
             self.keyed_ids.push(job.id.0);
             self.keyed_kinds.push(job.kind);
             self.unique_keys.push(unique_key);
         }
         self.ids.push(job.id.0);
-        self.lanes.push(job.lane.as_str().to_owned());
-        self.epochs.push(epoch);
+        self.places.push(job.place);
+        self.lane_numbers
+            .push(i64::try_from(self.lanes.len()).unwrap_or(i64::MAX));
         self.run_ats.push(job.run_at);
     }
 
@@ -96,16 +113,14 @@ pub(crate) async fn start(
     worker: WorkerId,
     chosen: &Chosen,
 ) -> Result<Vec<Arc<Started>>, Error> {
-    let mut lanes = chosen.lanes.clone();
-    // They come lane by lane.
-    lanes.dedup();
     let rows = sqlx::query_file!(
         "src/worker/start.sql",
-        &lanes,
-        worker.0,
-        &chosen.ids,
         &chosen.lanes,
         &chosen.epochs,
+        worker.0,
+        &chosen.places as _,
+        &chosen.ids,
+        &chosen.lane_numbers,
         &chosen.run_ats,
         &chosen.keyed_ids,
         &chosen.keyed_kinds,
@@ -117,6 +132,7 @@ pub(crate) async fn start(
     let started = rows.into_iter().filter_map(|row| {
         Some(Arc::new(Started {
             id: JobId(row.id),
+            place: row.place,
             lane: Lane::from_stored(row.lane),
             kind: row.kind,
             queue: Queue::from_stored(&row.queue)?,
@@ -124,6 +140,7 @@ pub(crate) async fn start(
             max_attempts: unsigned(row.max_attempts),
             payload: row.payload,
             limit_key: row.limit_key,
+            held_key: row.held_key,
             trace_context: row.trace_context,
             started_at: row.started_at,
             waited: Duration::try_from_secs_f64(row.waited_seconds).unwrap_or_default(),

@@ -45,7 +45,7 @@ told AS (
 ),
 counted AS (
     INSERT INTO syncline.job_count_deltas (queue, kind, state, bucket, change)
-    SELECT queue, kind, 'waiting', date_trunc('minute', run_at, 'UTC'), count(*)
+    SELECT queue, kind, 'waiting', date_bin('1 minute', run_at, to_timestamp(0)), count(*)
     FROM added
     GROUP BY 1, 2, 4
 )

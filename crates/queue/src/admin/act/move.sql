@@ -35,7 +35,7 @@ counted AS (
     FROM (
         SELECT
             queue, kind, CASE WHEN attempt > 0 THEN 'retrying' ELSE 'waiting' END AS state,
-            date_trunc('minute', at, 'UTC') AS bucket, change
+            date_bin('1 minute', at, to_timestamp(0)) AS bucket, change
         FROM moved
         CROSS JOIN LATERAL (VALUES (run_before, -1), (run_at, 1)) AS t (at, change)
     ) AS changes

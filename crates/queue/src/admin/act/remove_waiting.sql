@@ -34,7 +34,7 @@ counted AS (
     INSERT INTO syncline.job_count_deltas (queue, kind, state, bucket, change)
     SELECT
         queue, kind, CASE WHEN attempt > 0 THEN 'retrying' ELSE 'waiting' END,
-        date_trunc('minute', run_at, 'UTC'), -count(*)
+        date_bin('1 minute', run_at, to_timestamp(0)), -count(*)
     FROM gone
     GROUP BY 1, 2, 3, 4
     UNION ALL

@@ -72,7 +72,7 @@ counted AS (
     FROM gone
     GROUP BY queue, kind
     UNION ALL
-    SELECT queue, kind, 'waiting', date_trunc('minute', run_at, 'UTC'), count(*)
+    SELECT queue, kind, 'waiting', date_bin('1 minute', run_at, to_timestamp(0)), count(*)
     FROM added
     GROUP BY 1, 2, 4
 )

@@ -35,7 +35,12 @@ pub(crate) async fn enqueue_again<C: Send + Sync + 'static>(
     ids: &[Uuid],
 ) -> Result<Again, Error> {
     let ended = sqlx::query!(
-        "SELECT id, kind, payload FROM syncline.job_history WHERE id = ANY ($1) ORDER BY id",
+        r#"
+        SELECT id, kind, payload::text AS "payload!"
+        FROM syncline.job_history
+        WHERE id = ANY ($1)
+        ORDER BY id
+        "#,
         ids
     )
     .fetch_all(&mut *tx)
@@ -46,7 +51,7 @@ pub(crate) async fn enqueue_again<C: Send + Sync + 'static>(
     let (mut unique_keys, mut limit_keys) = (Vec::new(), Vec::new());
     let mut while_running = Vec::new();
     for job in ended {
-        match registry.keys(&job.kind, job.payload) {
+        match registry.keys(&job.kind, &job.payload) {
             Err(error) => again.unknown.push((job.id, chain(&error))),
             Ok(keys) => {
                 new_ids.push(JobId::generate().0);

@@ -25,7 +25,7 @@ UNION ALL
 SELECT
     queue, kind,
     CASE WHEN attempt > 0 THEN 'retrying' ELSE 'waiting' END,
-    date_trunc('minute', run_at, 'UTC'),
+    date_bin('1 minute', run_at, to_timestamp(0)),
     count(*)
 FROM back
 GROUP BY 1, 2, 3, 4

@@ -33,7 +33,7 @@ counted AS (
     FROM back
     GROUP BY queue, kind
     UNION ALL
-    SELECT queue, kind, 'retrying', date_trunc('minute', run_at, 'UTC'), count(*)
+    SELECT queue, kind, 'retrying', date_bin('1 minute', run_at, to_timestamp(0)), count(*)
     FROM back
     GROUP BY 1, 2, 4
 )

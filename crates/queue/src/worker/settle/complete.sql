@@ -1,14 +1,15 @@
 -- Jobs that are done: out of the live table, into history.
 WITH ended AS (
     SELECT *
-    FROM unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::bigint[])
-        AS t (id, attempt, worker_id, epoch)
+    FROM unnest($1::tid[], $2::uuid[], $3::smallint[], $4::uuid[], $5::bigint[])
+        AS t (place, id, attempt, worker_id, epoch)
 ),
 gone AS (
     DELETE FROM syncline.jobs j
     USING ended
-    -- The fence.
-    WHERE j.id = ended.id
+    -- The fence, at the place where the row was last seen.
+    WHERE j.ctid = ended.place
+      AND j.id = ended.id
       AND j.attempt = ended.attempt
       AND j.worker_id = ended.worker_id
       AND j.epoch = ended.epoch
@@ -16,11 +17,11 @@ gone AS (
 ),
 keys AS (
     DELETE FROM syncline.unique_keys k
-    USING gone
-    WHERE gone.is_unique_while_running
-      AND k.kind = gone.kind
-      AND k.unique_key = gone.unique_key
-      AND k.job_id = gone.id
+    USING unnest($6::uuid[], $7::text[], $8::text[]) AS held (id, kind, unique_key)
+    WHERE k.kind = held.kind
+      AND k.unique_key = held.unique_key
+      AND k.job_id = held.id
+      AND held.id IN (SELECT id FROM gone)
 ),
 counted AS (
     INSERT INTO syncline.job_count_deltas (queue, kind, state, bucket, change)

@@ -73,7 +73,7 @@ counted AS (
     SELECT
         queue, kind,
         CASE WHEN left_attempt > 0 THEN 'retrying' ELSE 'waiting' END,
-        date_trunc('minute', run_at, 'UTC'),
+        date_bin('1 minute', run_at, to_timestamp(0)),
         count(*)
     FROM back
     GROUP BY 1, 2, 3, 4

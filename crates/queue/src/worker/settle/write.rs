@@ -1,13 +1,13 @@
 //! The statements that end attempts, each behind the fence.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{Outcome, Settlement};
-use crate::{attempt::Started, error::Error, ids::JobId};
+use crate::{attempt::Started, error::Error, ids::JobId, place::Place};
 
 /// Writes outcomes in one transaction; answers the jobs whose outcome was taken. The others were
 /// refused: their lease is lost, or they were settled before.
@@ -22,13 +22,22 @@ pub(crate) async fn write(
     if columns.is_empty() {
         return Ok(HashSet::new());
     }
+    let mut accepted = Vec::new();
+    if columns.is_only_done() {
+        // Each statement is a transaction of its own.
+        let mut connection = pool
+            .acquire()
+            .await
+            .map_err(Error::database("get a connection"))?;
+        accepted.extend(complete(&mut connection, &mut columns.done).await?);
+        return Ok(accepted.into_iter().map(JobId).collect());
+    }
     let mut tx = pool
         .begin()
         .await
         .map_err(Error::database("begin a transaction"))?;
-    let mut accepted = Vec::new();
     if !columns.done.ids.is_empty() {
-        accepted.extend(complete(&mut tx, &columns.done).await?);
+        accepted.extend(complete(&mut tx, &mut columns.done).await?);
     }
     if !columns.cancelled.run.ids.is_empty() {
         accepted.extend(cancel(&mut tx, &columns.cancelled).await?);
@@ -46,19 +55,35 @@ pub(crate) async fn write(
 /// Which attempts, under which lease.
 #[derive(Default)]
 struct Runs {
+    places: Vec<Place>,
     ids: Vec<Uuid>,
     attempts: Vec<i16>,
     workers: Vec<Uuid>,
     epochs: Vec<i64>,
+    held: HeldKeys,
+}
+
+/// The unique keys that jobs hold until they end.
+#[derive(Default)]
+struct HeldKeys {
+    ids: Vec<Uuid>,
+    kinds: Vec<String>,
+    keys: Vec<String>,
 }
 
 impl Runs {
     fn push(&mut self, job: &Started) {
+        self.places.push(job.place);
         self.ids.push(job.id.0);
         self.attempts
             .push(i16::try_from(job.attempt).unwrap_or(i16::MAX));
         self.workers.push(job.lease.worker.0);
         self.epochs.push(job.lease.epoch);
+        if let Some(key) = &job.held_key {
+            self.held.ids.push(job.id.0);
+            self.held.kinds.push(job.kind.clone());
+            self.held.keys.push(key.clone());
+        }
     }
 }
 
@@ -93,8 +118,11 @@ struct Columns {
 
 impl Columns {
     fn is_empty(&self) -> bool {
-        self.done.ids.is_empty()
-            && self.cancelled.run.ids.is_empty()
+        self.done.ids.is_empty() && self.is_only_done()
+    }
+
+    fn is_only_done(&self) -> bool {
+        self.cancelled.run.ids.is_empty()
             && self.dead.run.ids.is_empty()
             && self.put_back.run.ids.is_empty()
     }
@@ -174,13 +202,53 @@ impl PutBack {
     }
 }
 
-async fn complete(tx: &mut PgConnection, runs: &Runs) -> Result<Vec<Uuid>, Error> {
+async fn complete(tx: &mut PgConnection, runs: &mut Runs) -> Result<Vec<Uuid>, Error> {
+    let mut completed = complete_in_place(tx, runs).await?;
+    if completed.len() < runs.ids.len() {
+        // Written since they were started, though they may still be ours.
+        find_again(tx, runs).await?;
+        completed.extend(complete_in_place(tx, runs).await?);
+    }
+    Ok(completed)
+}
+
+/// Leaves those that are still there, at the places where they are now.
+async fn find_again(tx: &mut PgConnection, runs: &mut Runs) -> Result<(), Error> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT ctid AS "place!: Place", id FROM syncline.jobs WHERE id = ANY ($1)
+        "#,
+        &runs.ids,
+    )
+    .fetch_all(tx)
+    .await
+    .map_err(Error::database("find jobs again"))?;
+    let places: HashMap<_, _> = rows.into_iter().map(|row| (row.id, row.place)).collect();
+    let lost = std::mem::take(runs);
+    runs.held = lost.held;
+    for (at, id) in lost.ids.into_iter().enumerate() {
+        if let Some(place) = places.get(&id) {
+            runs.places.push(*place);
+            runs.ids.push(id);
+            runs.attempts.push(lost.attempts[at]);
+            runs.workers.push(lost.workers[at]);
+            runs.epochs.push(lost.epochs[at]);
+        }
+    }
+    Ok(())
+}
+
+async fn complete_in_place(tx: &mut PgConnection, runs: &Runs) -> Result<Vec<Uuid>, Error> {
     sqlx::query_file_scalar!(
         "src/worker/settle/complete.sql",
+        &runs.places as _,
         &runs.ids,
         &runs.attempts,
         &runs.workers,
         &runs.epochs,
+        &runs.held.ids,
+        &runs.held.kinds,
+        &runs.held.keys,
     )
     .fetch_all(tx)
     .await

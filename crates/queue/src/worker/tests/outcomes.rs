@@ -232,3 +232,27 @@ async fn effects_and_completion_are_one() {
     assert_eq!(job.result, Some(serde_json::json!({"seen": true})));
     assert_eq!(probe::effects(pool).await, [id.0]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_job_whose_row_was_written_meanwhile_is_completed() {
+    let database = TestDatabase::new().await;
+    let pool = database.pool();
+    let id = probe::add(pool, &Probe::in_lane("a", Act::Gate)).await;
+    let (client, seen) = (client(pool), Seen::new());
+    let worker = Running::start(&client, &seen, quick_settings()).await;
+    seen.begun.acquire().await.unwrap().forget();
+    // The row lies elsewhere now, and nothing else about it has changed.
+    sqlx::query!(
+        "UPDATE syncline.jobs SET priority = priority + 1 WHERE id = $1",
+        id.0
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+    seen.gate.add_permits(1);
+
+    let job = ended(&client, id).await;
+    worker.drain().await;
+
+    assert_eq!((job.state, job.attempt), (JobState::Completed, 1));
+}
