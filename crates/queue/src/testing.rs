@@ -52,7 +52,7 @@ pub async fn run_due<C: Send + Sync + 'static>(
     let mut report = Report::default();
     loop {
         let want = claim::Want { urgent: 1, any: 1 };
-        let claimed = claim::claim(pool, worker, want).await?;
+        let claimed = claim::claim(pool, worker, want, &[], 0).await?;
         if claimed.is_empty() {
             break;
         }

@@ -76,7 +76,7 @@ impl LogicalWorker {
             urgent: 0,
             any: MANY,
         };
-        let claimed = claim::claim(self.client.pool(), self.id, want).await?;
+        let claimed = claim::claim(self.client.pool(), self.id, want, &[], 0).await?;
         let epochs: BTreeMap<_, _> = claimed
             .into_iter()
             .map(|lane| (lane.lane, lane.epoch))

@@ -268,7 +268,7 @@ pub(crate) async fn claim_and_start(
         urgent: 0,
         any: 100,
     };
-    let claimed = claim::claim(pool, worker, want).await.unwrap();
+    let claimed = claim::claim(pool, worker, want, &[], 0).await.unwrap();
     let mut all = Vec::new();
     for lane in claimed {
         let jobs = due_in(pool, &lane).await;

@@ -1,12 +1,14 @@
 //! Claiming lanes.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use sqlx::PgPool;
 
+use super::start::Due;
 use crate::{
     error::Error,
-    ids::{Lane, WorkerId},
+    ids::{JobId, Lane, Queue, WorkerId},
+    place::Place,
 };
 
 /// A lane that is ours now.
@@ -18,6 +20,8 @@ pub(crate) struct Claimed {
     pub(crate) limiter_ahead: Duration,
     /// Workers in a row that ended while they ran its jobs.
     pub(crate) crashes: i16,
+    /// The first of its due jobs, in their order, where they were looked at.
+    pub(crate) due: Vec<Due>,
 }
 
 /// How many lanes to claim.
@@ -35,57 +39,66 @@ impl Want {
     }
 }
 
-/// Claims due lanes, urgent ones first, then those that have been due longest.
-///
-/// The commit is not waited for: a claim that a crash of the server forgets is noticed at the first start.
+/// Claims due lanes, urgent ones first, then those that have been due longest; of each, looks at so many
+/// of its due jobs of the served queues.
 pub(crate) async fn claim(
     pool: &PgPool,
     worker: WorkerId,
     want: Want,
+    served: &[String],
+    lookahead: usize,
 ) -> Result<Vec<Claimed>, Error> {
-    let rows = sqlx::query!(
-        r#"
-        UPDATE syncline.lanes
-        SET owner = $1, epoch = epoch + 1, is_urgent = false
-        WHERE lane = ANY (
-                ARRAY(
-                    SELECT lane
-                    FROM syncline.lanes
-                    WHERE owner IS NULL AND is_urgent AND due_at <= now()
-                    ORDER BY due_at
-                    LIMIT $2
-                    FOR UPDATE SKIP LOCKED
-                ) || ARRAY(
-                    SELECT lane
-                    FROM syncline.lanes
-                    WHERE owner IS NULL AND due_at <= now()
-                    ORDER BY due_at
-                    LIMIT $3
-                    FOR UPDATE SKIP LOCKED
-                )
-            )
-          AND EXISTS (SELECT FROM syncline.workers WHERE id = $1 AND state = 'running')
-          AND (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
-        RETURNING
-            lane,
-            epoch,
-            greatest(coalesce(extract(epoch FROM limiter_tat - now()), 0), 0)::float8 AS "ahead!",
-            crashes
-        "#,
+    let stored = |count| i64::try_from(count).unwrap_or(i64::MAX);
+    let rows = sqlx::query_file!(
+        "src/worker/claim.sql",
         worker.0,
-        i64::try_from(want.urgent).unwrap_or(i64::MAX),
-        i64::try_from(want.any).unwrap_or(i64::MAX),
+        stored(want.urgent),
+        stored(want.any),
+        served,
+        stored(lookahead),
     )
     .fetch_all(pool)
     .await
     .map_err(Error::database("claim lanes"))?;
-    let claimed = rows.into_iter().map(|row| Claimed {
-        lane: Lane::from_stored(row.lane),
-        epoch: row.epoch,
-        limiter_ahead: Duration::try_from_secs_f64(row.ahead).unwrap_or(Duration::from_mins(1)),
-        crashes: row.crashes,
-    });
-    Ok(claimed.collect())
+    let mut claimed = HashMap::new();
+    for row in rows {
+        let lane = Lane::from_stored(row.lane);
+        let owned = claimed.entry(lane.clone()).or_insert_with(|| Claimed {
+            lane: lane.clone(),
+            epoch: row.epoch,
+            limiter_ahead: Duration::try_from_secs_f64(row.ahead).unwrap_or(Duration::from_mins(1)),
+            crashes: row.crashes,
+            due: Vec::new(),
+        });
+        // A lane without due jobs has one row, with no job in it.
+        let job = (
+            row.id,
+            row.place,
+            row.kind,
+            row.queue,
+            row.priority,
+            row.run_at,
+        );
+        if let (Some(id), Some(place), Some(kind), Some(queue), Some(priority), Some(run_at)) = job
+        {
+            owned.due.push(Due {
+                id: JobId(id),
+                place,
+                lane,
+                kind,
+                queue: Queue::from_stored(&queue),
+                priority,
+                run_at,
+                limit_key: row.limit_key,
+                unique_key: row.unique_key,
+            });
+        }
+    }
+    let mut claimed: Vec<_> = claimed.into_values().collect();
+    for lane in &mut claimed {
+        lane.due.sort_by_key(Due::turn);
+    }
+    Ok(claimed)
 }
 
 /// Notes that jobs of lanes complete again: they are suspect no more.

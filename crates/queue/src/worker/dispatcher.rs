@@ -92,6 +92,17 @@ enum Picture {
     Stale,
 }
 
+impl Picture {
+    /// After a look at so many of the first that saw these.
+    fn of(seen: usize, looked_at: usize) -> Self {
+        if seen < looked_at {
+            Self::Complete
+        } else {
+            Self::Beginning
+        }
+    }
+}
+
 impl Owned {
     /// Whether a look at its due jobs can find what is not known yet.
     fn has_news(&self) -> bool {
@@ -342,22 +353,23 @@ impl Dispatcher {
         if !self.should_claim || !self.may_work() || want.is_nothing() {
             return Ok(false);
         }
-        let worker = self.identity.current();
+        let (worker, served) = (self.identity.current(), self.settings.served());
         let claimed = self
             .client
             .patiently("claim lanes", move |pool| async move {
-                claim::claim(&pool, worker, want).await
+                claim::claim(&pool, worker, want, &served, LOOKAHEAD).await
             })
             .await?;
         self.should_claim = claimed.len() >= want.any.max(1);
         for lane in claimed {
             self.doubtful.remove(&lane.lane);
-            self.own(lane);
+            let picture = Picture::of(lane.due.len(), LOOKAHEAD);
+            self.own(lane, picture);
         }
         Ok(!self.should_claim)
     }
 
-    fn own(&mut self, claimed: Claimed) {
+    fn own(&mut self, claimed: Claimed, picture: Picture) {
         let owned = Owned {
             epoch: claimed.epoch,
             limiter: SharedLimiter::new(self.settings.rate, claimed.limiter_ahead),
@@ -365,8 +377,8 @@ impl Dispatcher {
             started: 0,
             is_parked: false,
             is_suspect: claimed.crashes > 0,
-            due: VecDeque::new(),
-            picture: Picture::Stale,
+            due: claimed.due.into(),
+            picture,
             lookahead: LOOKAHEAD,
             limit_keys: HashSet::new(),
             started_at: Instant::now(),
@@ -455,11 +467,7 @@ impl Dispatcher {
         }
         for (lane, looked_at) in asked {
             if let Some(owned) = self.lanes.get_mut(&lane) {
-                owned.picture = if owned.due.len() < looked_at {
-                    Picture::Complete
-                } else {
-                    Picture::Beginning
-                };
+                owned.picture = Picture::of(owned.due.len(), looked_at);
             }
         }
         Ok(())
@@ -686,7 +694,7 @@ impl Dispatcher {
             if !self.lanes.contains_key(&lane) {
                 tracing::info!(%lane, "adopted a lane whose claim was not answered");
                 self.doubtful.insert(lane);
-                self.own(claimed);
+                self.own(claimed, Picture::Stale);
             }
         }
         Ok(())

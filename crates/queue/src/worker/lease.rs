@@ -325,6 +325,7 @@ pub(super) async fn holdings(
         epoch: row.epoch,
         limiter_ahead: Duration::try_from_secs_f64(row.ahead).unwrap_or(Duration::from_mins(1)),
         crashes: row.crashes,
+        due: Vec::new(),
     });
     Ok(lanes.collect())
 }

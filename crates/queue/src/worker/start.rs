@@ -29,6 +29,13 @@ pub(crate) struct Due {
     pub(crate) unique_key: Option<String>,
 }
 
+impl Due {
+    /// Lower runs first.
+    pub(crate) fn turn(&self) -> impl Ord + use<> {
+        (self.priority, self.run_at, self.id)
+    }
+}
+
 /// The first due jobs of each lane that are not paused and of a served queue, by priority, then by time; of
 /// each lane as many at most as stands beside it.
 pub(crate) async fn due(
@@ -59,7 +66,7 @@ pub(crate) async fn due(
         unique_key: row.unique_key,
     });
     let mut due: Vec<_> = due.collect();
-    due.sort_by_key(|job| (job.priority, job.run_at, job.id));
+    due.sort_by_key(Due::turn);
     Ok(due)
 }
 

@@ -189,7 +189,7 @@ async fn a_job_enqueued_while_its_lane_is_let_go_is_not_forgotten() {
     probe::add(pool, &Probe::in_lane("a", Act::Done)).await;
     let worker = probe::worker(pool).await;
     let want = claim::Want { urgent: 0, any: 10 };
-    let claimed = claim::claim(pool, worker, want)
+    let claimed = claim::claim(pool, worker, want, &[], 0)
         .await
         .unwrap()
         .pop()
@@ -259,7 +259,7 @@ async fn a_job_whose_key_is_enqueued_again_starts_only_after_that_commit() {
         .await
         .unwrap();
     let want = claim::Want { urgent: 0, any: 10 };
-    let claimed = claim::claim(pool, worker, want)
+    let claimed = claim::claim(pool, worker, want, &[], 0)
         .await
         .unwrap()
         .pop()

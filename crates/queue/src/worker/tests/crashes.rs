@@ -157,7 +157,7 @@ async fn a_start_that_takes_effect_late_is_not_forgotten() {
     let client = client(pool);
     let worker = probe::worker(pool).await;
     let want = claim::Want { urgent: 0, any: 1 };
-    let claimed = claim::claim(pool, worker, want)
+    let claimed = claim::claim(pool, worker, want, &[], 0)
         .await
         .unwrap()
         .pop()
@@ -213,10 +213,10 @@ async fn a_lane_claimed_by_a_worker_already_dead_is_freed_too() {
     probe::add(pool, &Probe::in_lane("a", Act::Done)).await;
     let worker = probe::worker(pool).await;
     let want = claim::Want { urgent: 0, any: 1 };
-    claim::claim(pool, worker, want).await.unwrap();
+    claim::claim(pool, worker, want, &[], 0).await.unwrap();
     lease::sign_off_worker(pool, worker).await.unwrap();
 
-    let claimed_when_dead = claim::claim(pool, worker, want).await.unwrap();
+    let claimed_when_dead = claim::claim(pool, worker, want, &[], 0).await.unwrap();
     let rescued = rescue(pool).await;
 
     assert!(claimed_when_dead.is_empty());
