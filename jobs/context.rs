@@ -50,6 +50,8 @@ pub struct SyncSettings {
     pub keep_history: Duration,
     /// How long webhook deliveries are kept after they were processed; default 7 days.
     pub keep_deliveries: Duration,
+    /// How long events can be read; default 30 days.
+    pub keep_events: Duration,
     /// How long idempotency keys are remembered; default 24 hours.
     pub keep_idempotency_keys: Duration,
 }
@@ -68,6 +70,7 @@ impl Default for SyncSettings {
             link_token_lifetime: Duration::from_mins(1),
             keep_history: Duration::from_hours(14 * 24),
             keep_deliveries: Duration::from_hours(7 * 24),
+            keep_events: Duration::from_hours(30 * 24),
             keep_idempotency_keys: Duration::from_hours(24),
         }
     }

@@ -1,6 +1,7 @@
 //! The tick that removes what has expired, and puts right what fell between two stools.
 //!
-//! Link tokens that nobody fetched, idempotency keys, processed deliveries, and what the queue itself keeps too long.
+//! Link tokens that nobody fetched, idempotency keys, processed deliveries, old events, and what the queue itself keeps
+//! too long. Events that nobody read get their place in the feed.
 //! If deliveries wait and no job is there to drain them, because it died of a fault since mended, one is enqueued.
 //! Everything is bounded per run, and looked for anew at the next.
 
@@ -10,7 +11,7 @@ use queue::maintenance::Retention;
 use queue::{Attempt, Job, Lane, NewJob, Queue, ScheduleSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{exchanges, idempotency_keys, sealed_link_tokens, webhook_deliveries};
+use store::{events, exchanges, idempotency_keys, sealed_link_tokens, webhook_deliveries};
 
 use crate::process_deliveries::ProcessDeliveries;
 use crate::{JobContext, JobError};
@@ -54,6 +55,11 @@ impl Job for Maintain {
         };
         let queue = queue::maintenance::run(&context.pool, retention).await?;
 
+        // Needs no fence: who else does it meanwhile does the same.
+        let mut conn = context.pool.acquire().await?;
+        while events::place(&mut conn).await? {}
+        drop(conn);
+
         let mut tx = attempt.begin().await?;
         let link_tokens = sealed_link_tokens::delete_expired(&mut tx).await?;
         exchanges::delete_old(&mut tx, KEEP_EXCHANGES).await?;
@@ -61,6 +67,7 @@ impl Job for Maintain {
             idempotency_keys::delete_old(&mut tx, settings.keep_idempotency_keys, BATCH).await?;
         let deliveries =
             webhook_deliveries::delete_judged(&mut tx, settings.keep_deliveries, BATCH).await?;
+        let events = events::forget_old(&mut tx, settings.keep_events, BATCH).await?;
         let shards = webhook_deliveries::waiting_shards(&mut tx).await?;
         let drains: Vec<NewJob> = shards
             .into_iter()
@@ -72,6 +79,7 @@ impl Job for Maintain {
             "link_tokens": link_tokens,
             "idempotency_keys": keys,
             "deliveries": deliveries,
+            "events": events,
         });
         Ok(attempt.complete(tx, result).await?)
     }

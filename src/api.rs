@@ -17,6 +17,7 @@ use crate::app::App;
 mod account;
 mod answer;
 mod auth;
+mod events;
 mod extract;
 mod field;
 mod health;
@@ -76,6 +77,7 @@ pub fn router(app: App) -> Router {
         .route("/api/merge/linked-accounts", get(account::list))
         .route("/api/merge/linked-accounts/{id}", get(account::show))
         .route("/api/merge/records/{model_id}", get(records::list))
+        .route("/api/merge/events", get(events::read))
         .route("/api/jobs/{id}", get(job::show))
         .route_layer(gate(auth::Scope::Read));
 

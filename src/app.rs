@@ -78,6 +78,7 @@ impl App {
                 poll_refused: sync.poll_refused,
                 accept_partial_first_sync: sync.accept_partial_first_sync,
                 keep_deliveries: sync.keep_deliveries,
+                keep_events: sync.keep_events,
                 keep_idempotency_keys: sync.keep_idempotency_keys,
                 ..SyncSettings::default()
             },

@@ -116,30 +116,45 @@ impl FromStr for Flag {
     }
 }
 
-/// How many things a page holds: 1 to 100, default 50.
+/// A place in the feed of events, as it was given: 0 or more.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limit(pub(super) u16);
+pub(super) struct Position(pub(super) i64);
 
-impl Limit {
+impl FromStr for Position {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(position @ 0..) => Ok(Self(position)),
+            _ => Err("must be a whole number, 0 or more".to_owned()),
+        }
+    }
+}
+
+/// How many things a page holds: 1 to `MAX`, default half of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit<const MAX: u16 = 100>(pub(super) u16);
+
+impl<const MAX: u16> Limit<MAX> {
     /// The last thing of a full page, after which the next page begins.
     pub(super) fn last_of_full<T>(self, page: &[T]) -> Option<&T> {
         page.last().filter(|_| page.len() >= usize::from(self.0))
     }
 }
 
-impl Default for Limit {
+impl<const MAX: u16> Default for Limit<MAX> {
     fn default() -> Self {
-        Self(50)
+        Self(MAX / 2)
     }
 }
 
-impl FromStr for Limit {
+impl<const MAX: u16> FromStr for Limit<MAX> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.parse() {
-            Ok(limit @ 1..=100) => Ok(Self(limit)),
-            _ => Err("must be a number from 1 to 100".to_owned()),
+            Ok(limit) if (1..=MAX).contains(&limit) => Ok(Self(limit)),
+            _ => Err(format!("must be a number from 1 to {MAX}")),
         }
     }
 }
@@ -197,7 +212,13 @@ impl<'de> Deserialize<'de> for Flag {
     }
 }
 
-impl<'de> Deserialize<'de> for Limit {
+impl<'de> Deserialize<'de> for Position {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer)
+    }
+}
+
+impl<'de, const MAX: u16> Deserialize<'de> for Limit<MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         parsed(deserializer)
     }

@@ -31,6 +31,9 @@ pub struct Sync {
     /// How long processed webhooks are kept.
     #[serde(deserialize_with = "form::duration")]
     pub keep_deliveries: Duration,
+    /// How long events can be read.
+    #[serde(deserialize_with = "form::duration")]
+    pub keep_events: Duration,
     /// How long an `Idempotency-Key` is remembered.
     #[serde(deserialize_with = "form::duration")]
     pub keep_idempotency_keys: Duration,
@@ -52,6 +55,7 @@ impl Sync {
         }
         for (key, duration) in [
             ("sync.keep_deliveries", self.keep_deliveries),
+            ("sync.keep_events", self.keep_events),
             ("sync.keep_idempotency_keys", self.keep_idempotency_keys),
         ] {
             Fault::unless(

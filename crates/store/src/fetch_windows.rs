@@ -10,9 +10,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use sqlx::PgConnection;
 
 use crate::error::During;
+use crate::events::{self, EventType};
 use crate::model_records::{self, Counts, NewRecord};
 use crate::{AccountId, Error, WindowId};
 
@@ -214,16 +216,27 @@ pub async fn close(conn: &mut PgConnection, window: &Window) -> Result<Closed, E
           AND model_id = $2
           AND id = $3
           AND finished_at IS NULL
+        RETURNING records, changed
         "#,
         window.account_id as AccountId,
         window.model_id,
         window.id as WindowId,
         count(absent)
     )
-    .execute(&mut *conn)
+    .fetch_optional(&mut *conn)
     .await
-    .during("close a window")?;
-    ensure_open(window, closed.rows_affected())?;
+    .during("close a window")?
+    .ok_or_else(|| not_open(window))?;
+    let counts = json!({ "records": closed.records, "changed": closed.changed });
+    let (account_id, model_id) = (window.account_id, Some(window.model_id.as_str()));
+    events::tell(
+        conn,
+        EventType::ModelSynced,
+        account_id,
+        model_id,
+        Some(counts),
+    )
+    .await?;
     let is_due_again = move_watermark(conn, window).await?;
     Ok(Closed {
         absent,
@@ -425,30 +438,17 @@ async fn delete_absent(
     window: &Window,
     changed_at: DateTime<Utc>,
 ) -> Result<u64, Error> {
-    let absent = sqlx::query!(
-        r#"
-        UPDATE syncline.model_records AS stored
-        SET is_deleted = true, changed_at = $4
-        WHERE account_id = $1
-          AND model_id = $2
-          AND NOT is_deleted
-          AND NOT EXISTS (
-              SELECT
-              FROM syncline.window_sightings AS met
-              WHERE met.account_id = $1
-                AND met.window_id = $3
-                AND met.merge_id = stored.merge_id
-          )
-        "#,
+    let absent = sqlx::query_file_scalar!(
+        "src/fetch_windows/delete_absent.sql",
         window.account_id as AccountId,
         window.model_id,
         window.id as WindowId,
         changed_at
     )
-    .execute(&mut *conn)
+    .fetch_one(&mut *conn)
     .await
     .during("mark absent records as deleted")?
-    .rows_affected();
+    .unsigned_abs();
     if absent > 0 {
         count_changes(conn, window, 0, changed_at).await?;
     }
@@ -475,10 +475,14 @@ fn ensure_open(window: &Window, rows_affected: u64) -> Result<(), Error> {
     if rows_affected == 1 {
         return Ok(());
     }
-    Err(Error::WindowNotOpen {
+    Err(not_open(window))
+}
+
+fn not_open(window: &Window) -> Error {
+    Error::WindowNotOpen {
         account_id: window.account_id,
         model_id: window.model_id.clone(),
-    })
+    }
 }
 
 /// A number of rows as Postgres counts them.

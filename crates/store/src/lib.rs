@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 mod error;
+pub mod events;
 pub mod exchanges;
 pub mod fetch_windows;
 pub mod idempotency_keys;

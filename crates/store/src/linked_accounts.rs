@@ -9,6 +9,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 use crate::error::During;
+use crate::events::{self, EventType};
 use crate::{AccountId, Error};
 
 mod linking;
@@ -247,7 +248,8 @@ pub async fn set_status(
     status: AccountStatus,
     last_error: Option<&str>,
 ) -> Result<(), Error> {
-    sqlx::query!(
+    let before = lock(conn, id).await?;
+    let changed = sqlx::query!(
         r#"
         UPDATE syncline.linked_accounts
         SET status = $2, last_error = $3, updated_at = now()
@@ -259,9 +261,13 @@ pub async fn set_status(
         status as AccountStatus,
         last_error
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await
     .during("change the status of a linked account")?;
+    let is_news = changed.rows_affected() == 1 && before != Some(status);
+    if is_news && status == AccountStatus::RelinkNeeded {
+        events::tell(conn, EventType::AccountRelinkNeeded, id, None, None).await?;
+    }
     Ok(())
 }
 
@@ -289,8 +295,10 @@ pub async fn begin_deletion(
     Ok(done.rows_affected() == 1)
 }
 
-/// Removes the account's row, the last of it.
+/// Removes the account's row and events, the last of it; what stays is one event that says so.
 pub async fn delete(conn: &mut PgConnection, id: AccountId) -> Result<(), Error> {
+    events::delete_of_account(conn, id).await?;
+    events::tell(conn, EventType::AccountDeleted, id, None, None).await?;
     sqlx::query!(
         "DELETE FROM syncline.linked_accounts WHERE id = $1",
         id as AccountId

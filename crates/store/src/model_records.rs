@@ -7,7 +7,8 @@
 //! - if either has no `modified_at`, the one read last, which is the incoming one, is believed;
 //! - of several with one id in a page the one with the latest `modified_at` is taken, then the last.
 //!
-//! Equality is that of `jsonb`: the order of keys, white space and the spelling of numbers do not count.
+//! Equality is that of `jsonb`: the order of keys, white space and the spelling of numbers do not count. What was
+//! inserted or updated is told in the feed by the same statement (see [`crate::events`]).
 //!
 //! **Reading.** Readers walk in the order of `(changed_at, merge_id)` and must not miss what commits late. So
 //! pages of one model are stored by one transaction at a time (the lock on its row in `model_syncs`), and each

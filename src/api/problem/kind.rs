@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     AlreadyActive,
     /// The account's state does not allow this.
     Conflict,
+    /// What was asked for was there once, and is kept no longer.
+    Gone,
     /// The body is longer than the route takes.
     BodyTooLarge,
     /// The body is not declared as JSON.
@@ -55,6 +57,7 @@ impl Kind {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::AlreadyActive | Self::Conflict => StatusCode::CONFLICT,
+            Self::Gone => StatusCode::GONE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BadUpstream => StatusCode::BAD_GATEWAY,
@@ -76,6 +79,7 @@ impl Kind {
             Self::RequestTimeout => "request-timeout",
             Self::AlreadyActive => "already-active",
             Self::Conflict => "conflict",
+            Self::Gone => "gone",
             Self::BodyTooLarge => "body-too-large",
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::KeyReused => "idempotency-key-reused",
@@ -99,6 +103,7 @@ impl Kind {
             Self::RequestTimeout => "The request took too long to arrive",
             Self::AlreadyActive => "The account is linked already",
             Self::Conflict => "The account's state does not allow this",
+            Self::Gone => "Kept no longer",
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The body must be JSON",
             Self::KeyReused => "The idempotency key belongs to another request",

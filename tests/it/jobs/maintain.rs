@@ -38,3 +38,18 @@ async fn deliveries_that_wait_without_a_job_get_one() {
 
     assert_eq!(workshop.verdicts().await[0].0, "unknown_account");
 }
+
+#[tokio::test]
+async fn events_that_nobody_reads_get_their_place_and_are_forgotten_in_time() {
+    let workshop = Workshop::with(|_, settings| settings.keep_events = Duration::ZERO).await;
+    workshop.synced("acme").await;
+
+    let job = workshop.perform(&Maintain {}).await;
+
+    assert!(job.result.unwrap()["events"].as_i64() > Some(3));
+    let left = sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM syncline.events"#)
+        .fetch_one(workshop.pool())
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+}

@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 
 use super::{AccountStatus, LinkedAccount};
 use crate::error::During;
+use crate::events::{self, EventType};
 use crate::{Aad, AccountId, Error, Keyring};
 
 /// What is known of an account when linking begins.
@@ -211,9 +212,13 @@ pub async fn link(
         sealed.key_id,
         &keyring.fingerprint(token)
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await
     .during("store an account token")?;
+    // The dialog and the webhook both bring the news; the first is believed.
+    if status != AccountStatus::Active {
+        events::tell(conn, EventType::AccountLinked, id, None, None).await?;
+    }
     Ok(LinkOutcome::Linked)
 }
 

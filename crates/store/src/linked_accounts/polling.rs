@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::PgConnection;
 
 use crate::error::During;
+use crate::events::{self, EventType};
 use crate::{AccountId, Error};
 
 /// An account whose time to be polled has come.
@@ -126,8 +127,12 @@ pub async fn complete_initial_sync(conn: &mut PgConnection, id: AccountId) -> Re
         "#,
         id as AccountId
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await
     .during("complete an initial sync")?;
-    Ok(done.rows_affected() == 1)
+    let is_completed = done.rows_affected() == 1;
+    if is_completed {
+        events::tell(conn, EventType::AccountInitialSyncCompleted, id, None, None).await?;
+    }
+    Ok(is_completed)
 }

@@ -10,6 +10,7 @@ WITH incoming AS (
 judged AS (
     SELECT
         incoming.*,
+        coalesce(stored.is_deleted, true) AS was_absent,
         CASE
             WHEN stored.merge_id IS NULL THEN 'inserted'
             WHEN incoming.modified_at < stored.modified_at THEN 'stale' -- not true when either is null
@@ -40,6 +41,23 @@ written AS (
         created_at = excluded.created_at,
         is_deleted = excluded.is_deleted,
         changed_at = excluded.changed_at
+),
+told AS (
+    INSERT INTO syncline.events (type, organization_id, account_id, model_id, merge_ids)
+    SELECT type, organization_id, $1, $2, array_agg(merge_id ORDER BY merge_id)
+    FROM (
+        SELECT
+            merge_id,
+            CASE
+                WHEN is_deleted THEN 'record.deleted'
+                WHEN was_absent THEN 'record.created'
+                ELSE 'record.updated'
+            END AS type
+        FROM judged
+        WHERE verdict IN ('inserted', 'updated')
+    ) AS changes
+    JOIN syncline.linked_accounts AS account ON account.id = $1
+    GROUP BY type, organization_id
 )
 SELECT
     count(*) FILTER (WHERE verdict = 'inserted') AS inserted,
