@@ -5,6 +5,7 @@ pub mod catalogue;
 mod client;
 mod decode;
 mod error;
+mod integrations;
 mod link;
 mod token;
 mod transport;
@@ -14,5 +15,6 @@ pub use self::account::{Account, AccountDetails, Deletion, ListQuery, Page, Reco
 pub use self::catalogue::{Category, Model};
 pub use self::client::{MergeClient, Settings};
 pub use self::error::Error;
+pub use self::integrations::Integration;
 pub use self::link::{Exchanged, LinkToken, LinkTokenRequest};
 pub use self::token::AccountToken;
