@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use merge_client::{AccountToken, Category, MergeClient};
 use queue::{Attempt, Throttled};
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use store::{AccountId, Keyring, linked_accounts};
 
+use crate::check_key;
 use crate::error::JobError;
 
 /// What every job is given.
@@ -20,6 +22,8 @@ pub struct JobContext {
     pub merge: MergeClient,
     /// The keys that secrets are sealed with.
     pub keyring: Arc<Keyring>,
+    /// For pausing; jobs are enqueued through the attempt's transaction.
+    pub queue: queue::Client,
     /// How eagerly to sync.
     pub settings: SyncSettings,
 }
@@ -40,6 +44,8 @@ pub struct SyncSettings {
     pub poll_slow: Duration,
     /// Between polls of an account that Merge refuses; default 1 hour.
     pub poll_refused: Duration,
+    /// Between looks at an account's own status at Merge; default 6 hours.
+    pub check_interval: Duration,
     /// How long a fetch goes on before it lets others of its lane have a turn; default 30 s.
     pub turn: Duration,
     /// Whether a first sync that Merge finished only in part is good enough to be loaded; default no.
@@ -65,6 +71,7 @@ impl Default for SyncSettings {
             poll_fast: Duration::from_mins(10),
             poll_slow: Duration::from_mins(45),
             poll_refused: Duration::from_hours(1),
+            check_interval: Duration::from_hours(6),
             turn: Duration::from_secs(30),
             accept_partial_first_sync: false,
             link_token_lifetime: Duration::from_mins(1),
@@ -85,6 +92,8 @@ pub(crate) struct OpenAccount {
     pub(crate) category: Category,
     /// The secret to read it with.
     pub(crate) token: AccountToken,
+    /// Its last link or relink.
+    pub(crate) linked_at: Option<DateTime<Utc>>,
 }
 
 impl JobContext {
@@ -103,7 +112,33 @@ impl JobContext {
             organization_id: access.organization_id,
             category: parse_category(&access.category)?,
             token: AccountToken::new(token.expose_secret().to_owned()),
+            linked_at: access.linked_at,
         })
+    }
+
+    /// Finds out who is to blame that Merge refuses us for an account, by asking for what needs our own key only.
+    ///
+    /// # Errors
+    /// Snoozes when it is the key: then nothing is synced until Merge takes it again (see [`crate::check_key`]).
+    pub(crate) async fn blame(
+        &self,
+        attempt: &Attempt,
+        error: &merge_client::Error,
+    ) -> Result<(), JobError> {
+        if !matches!(error, merge_client::Error::Unauthorized { .. }) {
+            return Ok(());
+        }
+        match ask(attempt, self.merge.check_key()).await? {
+            Ok(()) => Ok(()),
+            Err(merge_client::Error::Unauthorized { .. }) => {
+                check_key::stop_syncing(self).await?;
+                Err(JobError::Snooze {
+                    after: Duration::from_secs(1),
+                    reason: "Merge refuses our API key".to_owned(),
+                })
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -112,6 +147,7 @@ pub(crate) fn parse_category(name: &str) -> Result<Category, JobError> {
     Category::parse(name)
         .ok_or_else(|| JobError::cancel("unknown_category", format!("unknown category `{name}`")))
 }
+
 /// Makes one request to Merge, within the account's rate and the fleet's error budget.
 ///
 /// # Errors

@@ -190,7 +190,10 @@ impl Walk<'_> {
             }
             Err(NotFound { .. }) => Ok(Step::ModelRefused("not_found")),
             Err(Forbidden { .. }) => Ok(Step::ModelRefused("forbidden")),
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                self.context.blame(attempt, &error).await?;
+                Err(error.into())
+            }
         }
     }
 

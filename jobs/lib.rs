@@ -5,8 +5,11 @@ mod error;
 mod readiness;
 pub mod reply;
 
+pub mod check_health;
+pub mod check_key;
 pub mod create_pending;
 pub mod delete_account;
+pub mod enqueue_due_checks;
 pub mod enqueue_due_polls;
 pub mod exchange_token;
 pub mod fetch_model_window;
@@ -21,8 +24,11 @@ pub use error::JobError;
 /// Every job that the workers know.
 pub fn registry() -> queue::Registry<JobContext> {
     queue::Registry::new()
+        .register::<check_health::CheckHealth>()
+        .register::<check_key::CheckKey>()
         .register::<create_pending::CreatePending>()
         .register::<delete_account::DeleteAccount>()
+        .register::<enqueue_due_checks::EnqueueDueChecks>()
         .register::<enqueue_due_polls::EnqueueDuePolls>()
         .register::<exchange_token::ExchangeToken>()
         .register::<fetch_model_window::FetchModelWindow>()

@@ -5,8 +5,8 @@
 //! run twice, late, or beside a webhook. It also decides when the account is polled next, and completes the
 //! initial sync when the last model that was missing turns out to be disabled.
 //!
-//! When Merge refuses the account as a whole, it is marked as in error and polled slowly; the first poll that
-//! works again clears that.
+//! When Merge refuses the account as a whole, it is marked as in error, after several times as one to be linked again,
+//! and polled slowly and ever more slowly; the first poll that works again clears that.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -97,11 +97,11 @@ impl PollSyncStatus {
             merge_client::Error::NotFound { .. } => "Merge does not know the account",
             _ => return Ok(error.into()),
         };
+        context.blame(attempt, &error).await?;
         let mut tx = attempt.begin().await?;
-        let status = AccountStatus::Error;
-        linked_accounts::set_status(&mut tx, self.account_id, status, Some(reason)).await?;
+        linked_accounts::note_refusal(&mut tx, self.account_id, reason).await?;
         let next = with_jitter(context.settings.poll_refused);
-        linked_accounts::schedule_poll(&mut tx, self.account_id, next).await?;
+        linked_accounts::put_poll_off(&mut tx, self.account_id, next).await?;
         tx.commit().await?;
         Ok(error.into())
     }

@@ -26,6 +26,9 @@ pub struct Sync {
     /// Between polls of accounts that Merge refuses.
     #[serde(deserialize_with = "form::duration")]
     pub poll_refused: Duration,
+    /// Between looks at an account's own status.
+    #[serde(deserialize_with = "form::duration")]
+    pub check_interval: Duration,
     /// Whether PARTIALLY_SYNCED completes a first sync.
     pub accept_partial_first_sync: bool,
     /// How long processed webhooks are kept.
@@ -49,6 +52,7 @@ impl Sync {
             ("sync.poll_fast", self.poll_fast),
             ("sync.poll_slow", self.poll_slow),
             ("sync.poll_refused", self.poll_refused),
+            ("sync.check_interval", self.check_interval),
         ] {
             let is_sane = (Duration::from_secs(1)..=LONGEST_POLL).contains(&interval);
             Fault::unless(is_sane, key, "expected 1s to 24h")?;

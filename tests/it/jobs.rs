@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod check_health;
 mod create_pending;
 mod delete_account;
 mod enqueue_due_polls;

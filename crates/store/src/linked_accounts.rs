@@ -12,15 +12,17 @@ use crate::error::During;
 use crate::events::{self, EventType};
 use crate::{AccountId, Error};
 
+mod health;
 mod linking;
 mod polling;
 mod token;
 
+pub use health::{Health, note_refusal, record_health, take_due_checks};
 pub use linking::{
     LinkOutcome, Linked, NewAccount, Pending, find_for_link, link, linkable_categories,
     prepare_pending,
 };
-pub use polling::{DuePoll, complete_initial_sync, record_poll, schedule_poll, take_due_polls};
+pub use polling::{complete_initial_sync, put_poll_off, record_poll, take_due_polls};
 pub use token::{Access, access, find_by_token, wipe_token};
 
 /// The life of a linked account, as we see it; Merge's own word is kept beside it.
@@ -60,6 +62,15 @@ impl AccountStatus {
             Self::Pending | Self::Deleting => false,
         }
     }
+}
+
+/// An account whose time has come to be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueAccount {
+    /// The account.
+    pub id: AccountId,
+    /// Whose it is.
+    pub organization_id: String,
 }
 
 /// One linked account, without its token.
@@ -265,10 +276,15 @@ pub async fn set_status(
     .await
     .during("change the status of a linked account")?;
     let is_news = changed.rows_affected() == 1 && before != Some(status);
-    if is_news && status == AccountStatus::RelinkNeeded {
-        events::tell(conn, EventType::AccountRelinkNeeded, id, None, None).await?;
+    match (before, status) {
+        (_, AccountStatus::RelinkNeeded) if is_news => {
+            events::tell(conn, EventType::AccountRelinkNeeded, id, None, None).await
+        }
+        (Some(AccountStatus::RelinkNeeded), AccountStatus::Active) if is_news => {
+            events::tell(conn, EventType::AccountLinked, id, None, None).await
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Marks an account as being deleted. True when it exists and its organization is the given one.

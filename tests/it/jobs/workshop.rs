@@ -83,6 +83,7 @@ impl Workshop {
             pool: database.pool().clone(),
             merge: MergeClient::new(merge).unwrap(),
             keyring: Arc::new(Keyring::random()),
+            queue: queue::Client::new(database.pool().clone()),
             settings,
         };
         Self {

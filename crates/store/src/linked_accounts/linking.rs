@@ -198,7 +198,9 @@ pub async fn link(
             account_token_sealed = $6,
             account_token_key_id = $7,
             account_token_hash = $8,
+            linked_at = clock_timestamp(),
             next_poll_at = now(),
+            refusals = 0,
             last_error = NULL,
             updated_at = now()
         WHERE id = $1

@@ -4,34 +4,30 @@ use std::time::Duration;
 
 use sqlx::PgConnection;
 
+use super::DueAccount;
+use super::health::recover;
 use crate::error::During;
 use crate::events::{self, EventType};
 use crate::{AccountId, Error};
 
-/// An account whose time to be polled has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DuePoll {
-    /// The account.
-    pub id: AccountId,
-    /// Whose it is.
-    pub organization_id: String,
-}
-
 /// Takes accounts that are due, oldest first, at most `limit`, and puts their next poll off.
 ///
-/// `fallback` is when they come again if the poll does not set its own time, because it failed; up to as
-/// much again is added at random, so that accounts which came together do not stay together. Accounts that
-/// someone else is taking are passed over.
+/// `fallback` is when they come again if the poll does not set its own time, because it failed; it doubles with
+/// each failure in a row, up to half a day, and up to as much again is added at random, so that accounts which
+/// came together do not stay together. Accounts that someone else is taking are passed over.
 pub async fn take_due_polls(
     conn: &mut PgConnection,
     limit: u16,
     fallback: Duration,
-) -> Result<Vec<DuePoll>, Error> {
+) -> Result<Vec<DueAccount>, Error> {
     sqlx::query_as!(
-        DuePoll,
+        DueAccount,
         r#"
         UPDATE syncline.linked_accounts
-        SET next_poll_at = now() + make_interval(secs => $2) * (1 + random())
+        SET next_poll_at = now()
+                + least(make_interval(secs => $2) * power(2, least(poll_failures, 20)), interval '12 hours')
+                * (1 + random()),
+            poll_failures = poll_failures + 1
         WHERE id = ANY(ARRAY(
             SELECT id
             FROM syncline.linked_accounts
@@ -53,33 +49,38 @@ pub async fn take_due_polls(
 
 /// Records a whole reading of Merge's sync status, and when to read it next.
 ///
-/// An account in error has recovered: it is active again.
+/// An account that was refused before has recovered: it is active again. One that Merge itself wants to be linked
+/// again is not: Merge shows what it has all the while.
 pub async fn record_poll(
     conn: &mut PgConnection,
     id: AccountId,
     next_after: Duration,
 ) -> Result<(), Error> {
-    sqlx::query!(
+    let has_recovered = sqlx::query_scalar!(
         r#"
         UPDATE syncline.linked_accounts
         SET last_polled_at = now(),
             next_poll_at = CASE WHEN status = 'deleting' THEN NULL ELSE now() + make_interval(secs => $2) END,
-            status = CASE status WHEN 'error' THEN 'active' ELSE status END,
-            last_error = CASE status WHEN 'error' THEN NULL ELSE last_error END,
+            poll_failures = 0,
             updated_at = now()
         WHERE id = $1
+        RETURNING status = 'error' OR (refusals > 0 AND merge_status IS DISTINCT FROM 'RELINK_NEEDED') AS "has_recovered!"
         "#,
         id as AccountId,
         next_after.as_secs_f64()
     )
-    .execute(conn)
+    .fetch_optional(&mut *conn)
     .await
     .during("record a poll")?;
+    if has_recovered == Some(true) {
+        recover(conn, id).await?;
+    }
     Ok(())
 }
 
-/// Sets when an account is polled next, nothing else; not for one that is pending or being deleted.
-pub async fn schedule_poll(
+/// Sets when a refused account is polled next, nothing else: after this time, doubled with each poll in a row that
+/// failed, at most a day. Not for one that is pending or being deleted.
+pub async fn put_poll_off(
     conn: &mut PgConnection,
     id: AccountId,
     after: Duration,
@@ -87,7 +88,10 @@ pub async fn schedule_poll(
     sqlx::query!(
         r#"
         UPDATE syncline.linked_accounts
-        SET next_poll_at = now() + make_interval(secs => $2)
+        SET next_poll_at = now() + least(
+                make_interval(secs => $2) * power(2, least(greatest(poll_failures - 1, 0), 20)),
+                interval '1 day'
+            )
         WHERE id = $1
           AND status IN ('active', 'relink_needed', 'error')
         "#,
@@ -96,7 +100,7 @@ pub async fn schedule_poll(
     )
     .execute(conn)
     .await
-    .during("schedule a poll")?;
+    .during("put a poll off")?;
     Ok(())
 }
 

@@ -312,7 +312,7 @@ async fn nothing_leads_out_of_a_deletion() {
     record_poll(&mut conn, id, Duration::from_mins(1))
         .await
         .unwrap();
-    schedule_poll(&mut conn, id, Duration::ZERO).await.unwrap();
+    put_poll_off(&mut conn, id, Duration::ZERO).await.unwrap();
     let outcome = link(&mut conn, &keyring, id, &linked("m_o1", &"at".into()))
         .await
         .unwrap();
@@ -339,7 +339,7 @@ async fn due_polls_are_taken_once_and_put_off() {
     let keyring = Keyring::random();
     let due = active(&mut conn, &keyring, "o1").await;
     let later = active(&mut conn, &keyring, "o2").await;
-    schedule_poll(&mut conn, later, Duration::from_mins(1))
+    put_poll_off(&mut conn, later, Duration::from_mins(1))
         .await
         .unwrap();
     prepare_pending(&mut conn, &new_account("o3"))
@@ -352,7 +352,7 @@ async fn due_polls_are_taken_once_and_put_off() {
 
     assert_eq!(
         taken,
-        [DuePoll {
+        [DueAccount {
             id: due,
             organization_id: "acme".to_owned()
         }]
@@ -461,4 +461,58 @@ async fn a_merge_id_is_learned_once() {
         find_by_origin_id(&mut conn, "o2", "ats").await.unwrap(),
         None
     );
+}
+
+#[tokio::test]
+async fn a_relink_wins_over_what_was_asked_before_it() {
+    let database = TestDatabase::new().await;
+    let mut conn = database.pool().acquire().await.unwrap();
+    let keyring = Keyring::random();
+    let id = active(&mut conn, &keyring, "o1").await;
+    let read_linked_at = async |conn: &mut PgConnection| {
+        let access = access(conn, &keyring, id).await.unwrap();
+        access.unwrap().linked_at
+    };
+    let asked = read_linked_at(&mut conn).await;
+    link(&mut conn, &keyring, id, &linked("m_o1", &"at".into()))
+        .await
+        .unwrap();
+
+    let health = Health::Told(Some("RELINK_NEEDED".to_owned()));
+    let status = record_health(&mut conn, id, asked, &health).await.unwrap();
+    assert_eq!(status, Some(AccountStatus::Active));
+
+    let asked = read_linked_at(&mut conn).await;
+    let status = record_health(&mut conn, id, asked, &health).await.unwrap();
+    assert_eq!(status, Some(AccountStatus::RelinkNeeded));
+}
+
+#[tokio::test]
+async fn polls_that_fail_come_more_and_more_slowly_until_one_works() {
+    let database = TestDatabase::new().await;
+    let mut conn = database.pool().acquire().await.unwrap();
+    let id = active(&mut conn, &Keyring::random(), "o1").await;
+    let hour = Duration::from_hours(1);
+    // Takes the account as if its time had come; gives the hours until it comes again.
+    let take = async |conn: &mut PgConnection| {
+        put_poll_off(conn, id, Duration::ZERO).await.unwrap();
+        assert_eq!(take_due_polls(conn, 1, hour).await.unwrap().len(), 1);
+        let next = read(conn, id).await.next_poll_at.unwrap();
+        let hours = sqlx::query_scalar!(
+            r#"SELECT extract(epoch FROM $1 - now())::float8 / 3600 AS "hours!""#,
+            next
+        );
+        hours.fetch_one(conn).await.unwrap()
+    };
+
+    for least in [1.0, 2.0, 4.0, 8.0, 12.0, 12.0] {
+        let hours = take(&mut conn).await;
+        assert!(
+            (least..=2.0 * least).contains(&(hours + 0.001)),
+            "{hours} for {least}"
+        );
+    }
+
+    record_poll(&mut conn, id, hour).await.unwrap();
+    assert!(take(&mut conn).await <= 2.0);
 }

@@ -1,5 +1,6 @@
 //! The account token: opened for the one who reads at Merge, and found by its hash.
 
+use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgConnection;
 
@@ -17,8 +18,8 @@ pub struct Access {
     pub category: String,
     /// Where its life stands.
     pub status: AccountStatus,
-    /// Whether every enabled model was stored once.
-    pub is_initially_synced: bool,
+    /// The last link or relink.
+    pub linked_at: Option<DateTime<Utc>>,
     /// The account token; `None` before it is linked.
     pub token: Option<SecretString>,
 }
@@ -38,7 +39,7 @@ pub async fn access(
             organization_id,
             category,
             status AS "status: AccountStatus",
-            initial_sync_completed_at IS NOT NULL AS "is_initially_synced!",
+            linked_at,
             account_token_sealed,
             account_token_key_id
         FROM syncline.linked_accounts
@@ -64,7 +65,7 @@ pub async fn access(
         organization_id: row.organization_id,
         category: row.category,
         status: row.status,
-        is_initially_synced: row.is_initially_synced,
+        linked_at: row.linked_at,
         token,
     }))
 }
