@@ -16,6 +16,7 @@ pub mod fetch_model_window;
 pub mod maintain;
 pub mod poll_sync_status;
 pub mod process_deliveries;
+pub mod refresh_integrations;
 pub mod relink_account;
 
 pub use context::{JobContext, SyncSettings};
@@ -35,6 +36,7 @@ pub fn registry() -> queue::Registry<JobContext> {
         .register::<maintain::Maintain>()
         .register::<poll_sync_status::PollSyncStatus>()
         .register::<process_deliveries::ProcessDeliveries>()
+        .register::<refresh_integrations::RefreshIntegrations>()
         .register::<relink_account::RelinkAccount>()
 }
 

@@ -22,6 +22,7 @@ mod extract;
 mod field;
 mod health;
 mod intake;
+mod integrations;
 mod job;
 mod key;
 mod link;
@@ -74,6 +75,7 @@ pub fn router(app: App) -> Router {
             "/api/merge/check-sync-status",
             post(account::check_sync_status),
         )
+        .route("/api/merge/integrations", get(integrations::list))
         .route("/api/merge/linked-accounts", get(account::list))
         .route("/api/merge/linked-accounts/{id}", get(account::show))
         .route("/api/merge/records/{model_id}", get(records::list))

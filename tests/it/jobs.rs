@@ -11,5 +11,6 @@ mod fetch_model_window;
 mod maintain;
 mod poll_sync_status;
 mod process_deliveries;
+mod refresh_integrations;
 mod relink_account;
 mod workshop;

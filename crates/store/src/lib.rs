@@ -7,6 +7,7 @@ pub mod exchanges;
 pub mod fetch_windows;
 pub mod idempotency_keys;
 mod ids;
+pub mod integrations;
 mod json;
 mod keyring;
 pub mod linked_accounts;

@@ -128,3 +128,33 @@ async fn a_request_keeps_the_id_its_caller_gave() {
     assert_eq!(given.expect(404)["request_id"], "trace-7");
     assert_ne!(forged.expect(404)["request_id"], "a b");
 }
+
+#[tokio::test]
+async fn what_can_be_linked_is_listed_with_its_age() {
+    let app = TestApp::new().await;
+    let before = app.get("/api/merge/integrations").await.expect(200);
+    assert_eq!(before, json!({"integrations": [], "refreshed_at": null}));
+
+    app.enqueue(&jobs::refresh_integrations::RefreshIntegrations {})
+        .await;
+    app.run_due_jobs().await;
+
+    let all = app.get("/api/merge/integrations").await.expect(200);
+    let ats = app
+        .get("/api/merge/integrations?category=ats")
+        .await
+        .expect(200);
+    assert!(all["refreshed_at"].is_string());
+    let count = |list: &serde_json::Value| list["integrations"].as_array().unwrap().len();
+    assert!(0 < count(&ats) && count(&ats) < count(&all));
+    for key in [
+        "slug",
+        "name",
+        "categories",
+        "image",
+        "square_image",
+        "color",
+    ] {
+        assert!(ats["integrations"][0].get(key).is_some(), "{key}");
+    }
+}

@@ -128,6 +128,13 @@ impl TestApp {
         self.call(Call::new(http::Method::GET, path)).await
     }
 
+    /// Enqueues a job.
+    pub(crate) async fn enqueue<J: queue::Job>(&self, job: &J) {
+        let mut connection = self.pool().acquire().await.unwrap();
+        let job = queue::NewJob::new(job).unwrap();
+        queue::enqueue(&mut *connection, &job).await.unwrap();
+    }
+
     /// Runs every job that is due, and what those enqueue.
     pub(crate) async fn run_due_jobs(&self) {
         queue::testing::run_due(self.pool(), &self.registry, &self.context)
