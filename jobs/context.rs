@@ -44,6 +44,8 @@ pub struct SyncSettings {
     pub poll_slow: Duration,
     /// Between polls of an account that Merge refuses; default 1 hour.
     pub poll_refused: Duration,
+    /// How long no window of a model may end before its tail is swept; default 20 hours.
+    pub sweep_interval: Duration,
     /// Between looks at an account's own status at Merge; default 6 hours.
     pub check_interval: Duration,
     /// How long a fetch goes on before it lets others of its lane have a turn; default 30 s.
@@ -71,6 +73,7 @@ impl Default for SyncSettings {
             poll_fast: Duration::from_mins(10),
             poll_slow: Duration::from_mins(45),
             poll_refused: Duration::from_hours(1),
+            sweep_interval: Duration::from_hours(20),
             check_interval: Duration::from_hours(6),
             turn: Duration::from_secs(30),
             accept_partial_first_sync: false,

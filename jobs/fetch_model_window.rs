@@ -1,6 +1,6 @@
 //! Stores one window of one model, page by page.
 //!
-//! The window is opened between watermark and mark (see [`store::fetch_windows`]), or resumed where an earlier run left
+//! The window is opened between watermark and mark, or because one is wanted (see [`store::fetch_windows`]), or resumed where an earlier run left
 //! it. Each page and the cursor of the next are one fenced transaction: a crash costs at most one page read twice. The
 //! last page closes the window and moves the watermark, all in one; if the mark moved meanwhile, the next window's job
 //! is enqueued in that same transaction; and if this was the last model missing, so is the initial sync completed.
@@ -9,7 +9,8 @@
 //! its lease lost.
 //!
 //! Once its turn is over the job lets others of its lane go first, and goes on where it was. A cursor that Merge
-//! refuses or repeats begins the walk anew, a few times; then the window is given up, and begun again later. A model
+//! refuses or repeats begins the walk anew, a few times; then the window is given up, and begun again later. So does a page
+//! that is longer than what is read of an answer, with half as many records a page. A model
 //! that Merge does not give at all is marked as refused, so that the others do not wait for it.
 
 use std::collections::HashSet;
@@ -139,6 +140,8 @@ enum Step {
     Page(Page),
     /// The cursor has expired, or was never one.
     CursorRefused,
+    /// The page is longer than an answer may be.
+    TooLarge(merge_client::Error),
     /// Merge does not give us this model.
     ModelRefused(&'static str),
 }
@@ -160,6 +163,7 @@ impl Walk<'_> {
                     tx.commit().await?;
                 }
                 Step::CursorRefused => self.restart(attempt).await?,
+                Step::TooLarge(error) => self.shrink(attempt, error).await?,
                 Step::ModelRefused(reason) => return self.refuse(attempt, reason).await,
             }
             if attempt.cancellation().is_cancelled() || Instant::now() >= deadline {
@@ -169,14 +173,14 @@ impl Walk<'_> {
     }
 
     async fn ask(&self, attempt: &Attempt) -> Result<Step, JobError> {
-        use merge_client::Error::{Forbidden, NotFound, Rejected};
+        use merge_client::Error::{Forbidden, NotFound, Rejected, TooLarge};
 
         let query = ListQuery {
             modified_after: self.window.modified_after,
             modified_before: self.window.modified_before,
             include_deleted_data: true,
             cursor: self.window.cursor.clone(),
-            page_size: self.context.settings.page_size,
+            page_size: self.page_size(),
         };
         let account = self
             .context
@@ -188,6 +192,7 @@ impl Walk<'_> {
             Err(Rejected { status: 400, .. } | NotFound { .. }) if has_cursor => {
                 Ok(Step::CursorRefused)
             }
+            Err(error @ TooLarge { .. }) => Ok(Step::TooLarge(error)),
             Err(NotFound { .. }) => Ok(Step::ModelRefused("not_found")),
             Err(Forbidden { .. }) => Ok(Step::ModelRefused("forbidden")),
             Err(error) => {
@@ -195,6 +200,13 @@ impl Walk<'_> {
                 Err(error.into())
             }
         }
+    }
+
+    /// Records a page of this walk.
+    fn page_size(&self) -> u16 {
+        let usual = self.context.settings.page_size;
+        let own = self.window.page_size.map(i16::unsigned_abs);
+        own.unwrap_or(usual)
     }
 
     /// Whether the page's cursor is the one it was asked by, or one that was met before.
@@ -276,6 +288,24 @@ impl Walk<'_> {
             return Err(JobError::retry("endless_pages", reason));
         }
         fetch_windows::restart(&mut tx, &mut self.window).await?;
+        tx.commit().await?;
+        self.seen.clear();
+        Ok(())
+    }
+
+    /// Begins anew with smaller pages; a record that is too long by itself is beyond us.
+    async fn shrink(
+        &mut self,
+        attempt: &Attempt,
+        error: merge_client::Error,
+    ) -> Result<(), JobError> {
+        let half = self.page_size() / 2;
+        if half == 0 {
+            return Err(error.into());
+        }
+        let mut tx = attempt.begin().await?;
+        let half = half.try_into().unwrap_or(i16::MAX);
+        fetch_windows::resize(&mut tx, &mut self.window, half).await?;
         tx.commit().await?;
         self.seen.clear();
         Ok(())

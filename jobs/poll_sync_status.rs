@@ -2,8 +2,9 @@
 //!
 //! A poll tells everything that webhooks tell, and what they failed to tell: it is the safety net, and the first thing
 //! that happens to a linked account. All it does is raise marks by `greatest()` and enqueue unique jobs, so it may
-//! run twice, late, or beside a webhook. It also decides when the account is polled next, and completes the
-//! initial sync when the last model that was missing turns out to be disabled.
+//! run twice, late, or beside a webhook. It also decides when the account is polled next, has the tail of models swept
+//! that no finish covered for a day, and completes the initial sync when the last model that was missing turns out to be
+//! disabled.
 //!
 //! When Merge refuses the account as a whole, it is marked as in error, after several times as one to be linked again,
 //! and polled slowly and ever more slowly; the first poll that works again clears that.
@@ -68,15 +69,17 @@ impl Job for PollSyncStatus {
 
         let mut tx = attempt.begin().await?;
         let observed = observe(&mut tx, self.account_id, &statuses, &context.settings).await?;
-        let jobs =
-            FetchModelWindow::for_models(self.account_id, &account.organization_id, &observed.due)?;
+        let interval = context.settings.sweep_interval;
+        let sweeps = model_syncs::want_due_sweeps(&mut tx, self.account_id, interval).await?;
+        let due = [observed.due, sweeps].concat();
+        let jobs = FetchModelWindow::for_models(self.account_id, &account.organization_id, &due)?;
         queue::enqueue_many(&mut tx, &jobs).await?;
         let next = next_poll(&context.settings, observed.is_initially_synced, &statuses);
         linked_accounts::record_poll(&mut tx, self.account_id, with_jitter(next)).await?;
         let is_completed = linked_accounts::complete_initial_sync(&mut tx, self.account_id).await?;
         let result = json!({
             "models": statuses.len(),
-            "due": observed.due,
+            "due": due,
             "initial_sync_completed": is_completed,
         });
         Ok(attempt.complete(tx, result).await?)

@@ -13,4 +13,5 @@ mod poll_sync_status;
 mod process_deliveries;
 mod refresh_integrations;
 mod relink_account;
+mod sweeps;
 mod workshop;

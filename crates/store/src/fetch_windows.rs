@@ -2,7 +2,8 @@
 //!
 //! A window is opened at the watermark and bounded by the mark; its pages are stored one by one, each in one
 //! transaction with the cursor of the next, so that whoever resumes it goes on at the page; and it closes with
-//! its last page, which moves the watermark to the very mark that bounded it.
+//! its last page, which moves the watermark to the very mark that bounded it. Two kinds of window close no gap and are
+//! read because they are [`Wanted`]: a sweep of what came after the mark, and everything anew.
 //!
 //! Every function first locks the model's row in `model_syncs`. So there is one writer per model at a time
 //! (see [`crate::model_records`] for what rests on that), and none once the account's models are deleted.
@@ -20,7 +21,7 @@ use crate::{AccountId, Error, WindowId};
 
 mod bounds;
 
-pub use bounds::{Bounds, Extent};
+pub use bounds::{Bounds, Extent, Wanted};
 
 /// An open window.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct Window {
     pub pages: i32,
     /// Times the walk began again.
     pub restarts: i32,
+    /// Records a page; `None`: as many as usual.
+    pub page_size: Option<i16>,
 }
 
 /// How to open a window.
@@ -56,7 +59,8 @@ pub struct Opening {
     pub has_modified_filter: bool,
 }
 
-/// Resumes the open window of a model, or opens one if the mark is ahead of the watermark; else `None`.
+/// Resumes the open window of a model, or opens one if the mark is ahead of the watermark, or one is wanted; else
+/// `None`.
 ///
 /// # Errors
 /// [`Error::AccountGone`] when the account, or the model of it, was deleted.
@@ -73,7 +77,8 @@ pub async fn resume_or_open(
     let Some(mark) = progress.available_through else {
         return Ok(None);
     };
-    let Some(bounds) = Bounds::next(progress.fetched_through, mark, opening) else {
+    let Some(bounds) = Bounds::next(progress.fetched_through, mark, progress.wanted, opening)
+    else {
         return Ok(None);
     };
     let window = Window {
@@ -87,6 +92,7 @@ pub async fn resume_or_open(
         cursor: None,
         pages: 0,
         restarts: 0,
+        page_size: None,
     };
     sqlx::query!(
         r#"
@@ -119,7 +125,7 @@ async fn find_open(
         r#"
         SELECT
             id AS "id: WindowId", account_id AS "account_id: AccountId", model_id, extent AS "extent: Extent",
-            modified_after, modified_before, mark, cursor, pages, restarts
+            modified_after, modified_before, mark, cursor, pages, restarts, page_size
         FROM syncline.fetch_windows
         WHERE account_id = $1
           AND model_id = $2
@@ -192,7 +198,7 @@ pub async fn save_page(
 pub struct Closed {
     /// Records marked deleted because a whole walk did not meet them.
     pub absent: u64,
-    /// Whether the mark moved on meanwhile, so that another window is due.
+    /// Whether another window is due: the mark moved on meanwhile, or more is wanted.
     pub is_due_again: bool,
 }
 
@@ -206,7 +212,7 @@ pub async fn close(conn: &mut PgConnection, window: &Window) -> Result<Closed, E
     let progress = lock_model(conn, window.account_id, &window.model_id).await?;
     let absent = match window.extent {
         Extent::Whole => delete_absent(conn, window, progress.next_change).await?,
-        Extent::First | Extent::Next => 0,
+        Extent::First | Extent::Next | Extent::Sweep => 0,
     };
     let closed = sqlx::query!(
         r#"
@@ -244,7 +250,7 @@ pub async fn close(conn: &mut PgConnection, window: &Window) -> Result<Closed, E
     })
 }
 
-/// Moves the watermark to the window's mark, never back. True when the mark has moved on.
+/// Moves the watermark to the window's mark, never back, and notes what is no longer wanted. True when more is due.
 async fn move_watermark(conn: &mut PgConnection, window: &Window) -> Result<bool, Error> {
     sqlx::query_scalar!(
         r#"
@@ -255,14 +261,23 @@ async fn move_watermark(conn: &mut PgConnection, window: &Window) -> Result<bool
             last_fetched_at = clock_timestamp(),
             refusal = NULL,
             refused_at = NULL,
+            wanted = CASE WHEN is_enough THEN NULL ELSE model.wanted END,
+            wanted_at = CASE WHEN is_enough THEN NULL ELSE model.wanted_at END,
             updated_at = now()
         FROM syncline.fetch_windows AS opened
+        CROSS JOIN LATERAL (
+            SELECT opened.started_at >= locked.wanted_at
+                AND opened.extent IN ('first', 'whole', locked.wanted) AS is_enough
+            FROM syncline.model_syncs AS locked
+            WHERE locked.account_id = $1
+              AND locked.model_id = $2
+        ) AS judged
         WHERE model.account_id = $1
           AND model.model_id = $2
           AND opened.account_id = $1
           AND opened.model_id = $2
           AND opened.id = $3
-        RETURNING model.available_through > model.fetched_through AS "is_due_again!"
+        RETURNING model.available_through > model.fetched_through OR model.wanted IS NOT NULL AS "is_due_again!"
         "#,
         window.account_id as AccountId,
         window.model_id,
@@ -279,12 +294,30 @@ async fn move_watermark(conn: &mut PgConnection, window: &Window) -> Result<bool
 /// # Errors
 /// [`Error::WindowNotOpen`], [`Error::AccountGone`].
 pub async fn restart(conn: &mut PgConnection, window: &mut Window) -> Result<(), Error> {
+    window.restarts += 1;
+    rewind(conn, window).await
+}
+
+/// The same with another number of records a page, which must stay the same along a walk.
+///
+/// # Errors
+/// [`Error::WindowNotOpen`], [`Error::AccountGone`].
+pub async fn resize(
+    conn: &mut PgConnection,
+    window: &mut Window,
+    page_size: i16,
+) -> Result<(), Error> {
+    window.page_size = Some(page_size);
+    rewind(conn, window).await
+}
+
+async fn rewind(conn: &mut PgConnection, window: &mut Window) -> Result<(), Error> {
     lock_model(conn, window.account_id, &window.model_id).await?;
     forget_sightings(conn, window).await?;
     let restarted = sqlx::query!(
         r#"
         UPDATE syncline.fetch_windows
-        SET cursor = NULL, pages = 0, records = 0, restarts = restarts + 1
+        SET cursor = NULL, pages = 0, records = 0, restarts = $4, page_size = $5
         WHERE account_id = $1
           AND model_id = $2
           AND id = $3
@@ -292,7 +325,9 @@ pub async fn restart(conn: &mut PgConnection, window: &mut Window) -> Result<(),
         "#,
         window.account_id as AccountId,
         window.model_id,
-        window.id as WindowId
+        window.id as WindowId,
+        window.restarts,
+        window.page_size
     )
     .execute(conn)
     .await
@@ -300,7 +335,6 @@ pub async fn restart(conn: &mut PgConnection, window: &mut Window) -> Result<(),
     ensure_open(window, restarted.rows_affected())?;
     window.cursor = None;
     window.pages = 0;
-    window.restarts += 1;
     Ok(())
 }
 
@@ -348,6 +382,7 @@ pub async fn delete_all(conn: &mut PgConnection, account_id: AccountId) -> Resul
 struct Progress {
     available_through: Option<DateTime<Utc>>,
     fetched_through: Option<DateTime<Utc>>,
+    wanted: Option<Wanted>,
     /// The `changed_at` of the next page: later than that of every page stored before.
     next_change: DateTime<Utc>,
 }
@@ -363,6 +398,7 @@ async fn lock_model(
         SELECT
             available_through,
             fetched_through,
+            wanted AS "wanted: Wanted",
             greatest(
                 clock_timestamp(),
                 last_changed_at + interval '1 microsecond'

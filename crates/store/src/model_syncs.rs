@@ -2,13 +2,17 @@
 //!
 //! Two times tell what is to be done. `available_through`, the *mark*, is the newest finish of a sync at Merge
 //! that is usable; `fetched_through`, the *watermark*, the finish up to which everything is stored. A model is due
-//! exactly while the mark is ahead. Both only ever grow, whatever the order in which news arrive.
+//! exactly while the mark is ahead. Both only ever grow, whatever the order in which news arrive. Beside that, something
+//! may be *wanted* of a model that is stored already: see [`Wanted`].
+
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 
 use crate::error::During;
+use crate::fetch_windows::Wanted;
 use crate::{AccountId, Error};
 
 /// One model of one account.
@@ -144,6 +148,71 @@ impl Columns {
         self.ready_through.push(observation.ready_through);
         self.refusals.push(observation.refusal.clone());
     }
+}
+
+/// Wants a window of the models of an account, or of one of them, that were stored once, and returns their ids. More than
+/// what is wanted already is wanted instead. Take [`crate::linked_accounts::lock`] first.
+pub async fn want(
+    conn: &mut PgConnection,
+    account_id: AccountId,
+    model_id: Option<&str>,
+    wanted: Wanted,
+) -> Result<Vec<String>, Error> {
+    sqlx::query_scalar!(
+        r#"
+        UPDATE syncline.model_syncs
+        SET wanted = CASE WHEN wanted = 'whole' THEN wanted ELSE $3 END, wanted_at = now(), updated_at = now()
+        WHERE account_id = $1
+          AND ($2::text IS NULL OR model_id = $2)
+          AND fetched_through IS NOT NULL
+        RETURNING model_id
+        "#,
+        account_id as AccountId,
+        model_id,
+        wanted as Wanted
+    )
+    .fetch_all(conn)
+    .await
+    .during("want a window of models")
+}
+
+/// Wants a sweep of the models of which no window ended for this long, and returns the ids of all models of which
+/// anything is wanted. Take [`crate::linked_accounts::lock`] first.
+pub async fn want_due_sweeps(
+    conn: &mut PgConnection,
+    account_id: AccountId,
+    after: Duration,
+) -> Result<Vec<String>, Error> {
+    sqlx::query_scalar!(
+        r#"
+        WITH due AS (
+            UPDATE syncline.model_syncs
+            SET wanted = 'sweep', wanted_at = now(), updated_at = now()
+            WHERE account_id = $1
+              AND wanted IS NULL
+              AND fetched_through IS NOT NULL
+              AND last_fetched_at <= now() - make_interval(secs => $2)
+              AND refusal IS NULL
+              AND status IS DISTINCT FROM 'DISABLED'
+            RETURNING model_id
+        )
+        SELECT model_id AS "model_id!"
+        FROM due
+        UNION ALL
+        SELECT model_id
+        FROM syncline.model_syncs
+        WHERE account_id = $1
+          AND wanted IS NOT NULL
+          AND refusal IS NULL
+          AND status IS DISTINCT FROM 'DISABLED'
+        ORDER BY 1
+        "#,
+        account_id as AccountId,
+        after.as_secs_f64()
+    )
+    .fetch_all(conn)
+    .await
+    .during("want sweeps of models")
 }
 
 /// Records that Merge does not give us a model; it no longer holds up the initial sync.
