@@ -18,6 +18,7 @@ pub mod poll_sync_status;
 pub mod process_deliveries;
 pub mod refresh_integrations;
 pub mod relink_account;
+pub mod resync;
 
 pub use context::{JobContext, SyncSettings};
 pub use error::JobError;
@@ -38,6 +39,7 @@ pub fn registry() -> queue::Registry<JobContext> {
         .register::<process_deliveries::ProcessDeliveries>()
         .register::<refresh_integrations::RefreshIntegrations>()
         .register::<relink_account::RelinkAccount>()
+        .register::<resync::Resync>()
 }
 
 #[cfg(test)]

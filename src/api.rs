@@ -32,6 +32,7 @@ mod prefer;
 mod problem;
 mod records;
 mod request_id;
+mod resync;
 mod server;
 mod webhooks;
 
@@ -68,6 +69,7 @@ pub fn router(app: App) -> Router {
             "/api/merge/delete-integration",
             post(link::delete_integration),
         )
+        .route("/api/merge/resync", post(resync::resync))
         .route_layer(gate(auth::Scope::Link));
 
     let reading = Router::new()

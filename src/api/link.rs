@@ -229,7 +229,7 @@ pub(super) async fn delete_integration(
 }
 
 /// The job's own result, with `success` and `job_id`, or 202.
-async fn finish(
+pub(super) async fn finish(
     app: &App,
     accepted: Accepted,
     prefer: Prefer,
@@ -256,7 +256,7 @@ struct Finished {
 }
 
 /// Only what is linked can be linked again.
-fn must_be_linked(account: &LinkedAccount) -> Result<(), Problem> {
+pub(super) fn must_be_linked(account: &LinkedAccount) -> Result<(), Problem> {
     if account.status.is_readable() {
         return Ok(());
     }

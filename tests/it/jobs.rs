@@ -13,5 +13,6 @@ mod poll_sync_status;
 mod process_deliveries;
 mod refresh_integrations;
 mod relink_account;
+mod resync;
 mod sweeps;
 mod workshop;
