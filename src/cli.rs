@@ -1,5 +1,6 @@
 //! The commands of the binary, and how a failure ends the process.
 
+mod accounts;
 pub mod demo;
 mod exit;
 mod keys;
@@ -31,6 +32,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Prove that nothing of an account was left out.
+    Accounts(accounts::Args),
     /// Run everything on this machine, with customers of its own, and show what happens.
     Demo(demo::Args),
     /// Make, list and revoke the keys that the product calls the API with.
@@ -65,6 +68,7 @@ impl Cli {
     async fn dispatch(self) -> anyhow::Result<()> {
         let sources = Sources::of_process(self.config);
         match self.command {
+            Command::Accounts(args) => accounts::run(args, &load(&sources, Need::Database)?).await,
             Command::Demo(args) => demo::run(args, sources).await,
             Command::Keys(args) => keys::run(args, &load(&sources, Need::Database)?).await,
             Command::Migrate => migrate::run(&load(&sources, Need::Database)?).await,

@@ -20,8 +20,10 @@ use crate::model_records::{self, Counts, NewRecord};
 use crate::{AccountId, Error, WindowId};
 
 mod bounds;
+mod chain;
 
 pub use bounds::{Bounds, Extent, Wanted};
+pub use chain::{Chain, ClosedWindow, Verdict, closed};
 
 /// An open window.
 #[derive(Debug, Clone, PartialEq, Eq)]

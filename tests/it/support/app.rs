@@ -113,6 +113,11 @@ impl TestApp {
         self.database.pool()
     }
 
+    /// Where its database is, for commands.
+    pub(crate) fn database_url(&self) -> String {
+        self.database.url()
+    }
+
     /// Makes a request in process, through every layer of the router.
     pub(crate) async fn call(&self, call: Call) -> Answer {
         let router = api::router(self.app.clone());

@@ -1,0 +1,173 @@
+use std::io::{self, Write};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::Subcommand;
+use serde::Serialize;
+use sqlx::PgConnection;
+use store::AccountId;
+use store::fetch_windows::{self, Chain, ClosedWindow, Extent, Verdict};
+use store::linked_accounts::{self, AccountFilter};
+use store::model_syncs;
+
+use crate::config::Config;
+use crate::database;
+
+/// Accounts or windows read in one query.
+const PAGE: u16 = 500;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prove that nothing was left out: do the windows that were read of each model join?
+    ///
+    /// Fails if a gap is found. `resync` with sync_type FULL reads everything anew, which mends it.
+    Verify(Verify),
+}
+
+#[derive(Debug, clap::Args)]
+struct Verify {
+    /// Only this account, and every window of it.
+    #[arg(long, value_name = "ID")]
+    account: Option<AccountId>,
+    /// One JSON object a line instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs one of the verbs on accounts. The database must have been migrated.
+pub(super) async fn run(args: Args, config: &Config) -> anyhow::Result<()> {
+    let pool = database::connect(&config.database).await?;
+    let Command::Verify(verify) = args.command;
+    let mut conn = pool.acquire().await?;
+    let gaps = verify.run(&mut conn, &mut io::stdout().lock()).await?;
+    anyhow::ensure!(gaps == 0, "models with a gap: {gaps}");
+    Ok(())
+}
+
+/// One model of one account.
+#[derive(Serialize)]
+struct Line<'a> {
+    linked_account_id: AccountId,
+    model_id: &'a str,
+    #[serde(flatten)]
+    verdict: Verdict,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    chain: Vec<ClosedWindow>,
+}
+
+impl Verify {
+    /// Writes a line for each model, and returns how many have a gap.
+    async fn run(&self, conn: &mut PgConnection, out: &mut impl Write) -> anyhow::Result<usize> {
+        if let Some(id) = self.account {
+            let is_there = linked_accounts::find(conn, id, None).await?.is_some();
+            anyhow::ensure!(is_there, "there is no linked account {id}");
+            return self.verify(conn, id, out).await;
+        }
+        let mut gaps = 0;
+        let mut filter = AccountFilter::default();
+        loop {
+            let accounts = linked_accounts::list(conn, &filter, PAGE).await?;
+            for account in &accounts {
+                gaps += self.verify(conn, account.id, out).await?;
+            }
+            match accounts.last() {
+                Some(last) if accounts.len() >= usize::from(PAGE) => filter.after = Some(last.id),
+                _ => return Ok(gaps),
+            }
+        }
+    }
+
+    async fn verify(
+        &self,
+        conn: &mut PgConnection,
+        id: AccountId,
+        out: &mut impl Write,
+    ) -> anyhow::Result<usize> {
+        let mut gaps = 0;
+        for model in model_syncs::list(conn, id).await? {
+            let mut chain = Chain::default();
+            let mut shown = Vec::new();
+            let mut after = None;
+            loop {
+                let windows = fetch_windows::closed(conn, id, &model.model_id, after, PAGE).await?;
+                for window in &windows {
+                    chain.push(window);
+                }
+                after = windows.last().map(|last| last.id);
+                let is_last = windows.len() < usize::from(PAGE);
+                if self.account.is_some() {
+                    shown.extend(windows);
+                }
+                if is_last {
+                    break;
+                }
+            }
+            let line = Line {
+                linked_account_id: id,
+                model_id: &model.model_id,
+                verdict: chain.verdict(model.fetched_through),
+                chain: shown,
+            };
+            gaps += usize::from(matches!(line.verdict, Verdict::Gap { .. }));
+            if self.json {
+                writeln!(out, "{}", serde_json::to_string(&line)?)?;
+            } else {
+                line.write(out)?;
+            }
+        }
+        Ok(gaps)
+    }
+}
+
+impl Line<'_> {
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        write!(out, "{}  {:<32}  ", self.linked_account_id, self.model_id)?;
+        match &self.verdict {
+            Verdict::NeverRead => writeln!(out, "never read")?,
+            Verdict::Contiguous {
+                since,
+                through,
+                windows,
+            } => writeln!(
+                out,
+                "contiguous since {}, through {}, windows: {windows}",
+                text(*since),
+                text(*through)
+            )?,
+            Verdict::Gap { from, to } => writeln!(
+                out,
+                "GAP from {} to {}",
+                from.map_or("the beginning".to_owned(), text),
+                text(*to)
+            )?,
+        }
+        for window in &self.chain {
+            let extent = match window.extent {
+                Extent::First => "first",
+                Extent::Next => "next",
+                Extent::Sweep => "sweep",
+                Extent::Whole => "whole",
+            };
+            let limit = |limit: Option<DateTime<Utc>>| limit.map_or("…".to_owned(), text);
+            writeln!(
+                out,
+                "    {}  {extent:<5}  {} to {}  mark {}  records: {}",
+                text(window.started_at),
+                limit(window.modified_after),
+                limit(window.modified_before),
+                text(window.mark),
+                window.records
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn text(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
