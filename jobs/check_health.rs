@@ -17,7 +17,6 @@ use serde_json::json;
 use store::AccountId;
 use store::linked_accounts::{self, AccountStatus, Health, LinkedAccount};
 
-use crate::context::ask;
 use crate::delete_account::DeleteAccount;
 use crate::{JobContext, JobError};
 
@@ -55,7 +54,7 @@ impl Job for CheckHealth {
         let account = context.open_account(self.account_id).await?;
 
         let merge = context.merge.account(account.category, &account.token);
-        let health = match ask(attempt, merge.details()).await? {
+        let health = match context.ask(attempt, merge.details()).await? {
             Ok(details) => Health::Told(details.status),
             Err(NotFound { .. }) if self.is_told_deleted => {
                 return self.delete(attempt, &account.organization_id).await;

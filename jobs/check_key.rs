@@ -9,7 +9,6 @@ use queue::{Attempt, Job, Lane, Queue, ScheduleSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::context::ask;
 use crate::{JobContext, JobError};
 
 /// Who pauses.
@@ -53,7 +52,7 @@ impl Job for CheckKey {
 
 /// Asks again, and resumes when the answer is good.
 async fn is_refused(context: &JobContext, attempt: &Attempt) -> Result<bool, JobError> {
-    match ask(attempt, context.merge.check_key()).await? {
+    match context.ask(attempt, context.merge.check_key()).await? {
         Ok(()) => {
             pause::resume(&context.queue, &Scope::Queue(Queue::SYNC), PAUSED_BY).await?;
             Ok(false)

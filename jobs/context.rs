@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use merge_client::{AccountToken, Category, MergeClient};
-use queue::{Attempt, Throttled};
+use queue::Attempt;
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use store::{AccountId, Keyring, linked_accounts};
+use tokio::time::Instant;
 
+use crate::breaker::Breakers;
 use crate::check_key;
 use crate::error::JobError;
 
@@ -24,6 +26,8 @@ pub struct JobContext {
     pub keyring: Arc<Keyring>,
     /// For pausing; jobs are enqueued through the attempt's transaction.
     pub queue: queue::Client,
+    /// Which lanes are left alone for a while.
+    pub breakers: Breakers,
     /// How eagerly to sync.
     pub settings: SyncSettings,
 }
@@ -119,6 +123,35 @@ impl JobContext {
         })
     }
 
+    /// Makes one request to Merge, within the account's rate and the fleet's error budget, and only while the lane's
+    /// requests do not keep failing.
+    ///
+    /// # Errors
+    /// Snoozes when it would have to wait for long; nothing was asked then.
+    pub(crate) async fn ask<T>(
+        &self,
+        attempt: &Attempt,
+        request: impl Future<Output = Result<T, merge_client::Error>>,
+    ) -> Result<Result<T, merge_client::Error>, JobError> {
+        let lane = attempt.lane();
+        self.breakers
+            .admit(lane, Instant::now())
+            .map_err(|after| JobError::Snooze {
+                after,
+                reason: "calls for this account keep failing".to_owned(),
+            })?;
+        let permit = attempt.throttle().await?;
+        let answer = request.await;
+        if answer.is_ok() {
+            permit.succeeded();
+        }
+        match &answer {
+            Err(error) if error.is_fault() => self.breakers.failed(lane, Instant::now()),
+            Ok(_) | Err(_) => self.breakers.succeeded(lane),
+        }
+        Ok(answer)
+    }
+
     /// Finds out who is to blame that Merge refuses us for an account, by asking for what needs our own key only.
     ///
     /// # Errors
@@ -131,7 +164,7 @@ impl JobContext {
         if !matches!(error, merge_client::Error::Unauthorized { .. }) {
             return Ok(());
         }
-        match ask(attempt, self.merge.check_key()).await? {
+        match self.ask(attempt, self.merge.check_key()).await? {
             Ok(()) => Ok(()),
             Err(merge_client::Error::Unauthorized { .. }) => {
                 check_key::stop_syncing(self).await?;
@@ -149,20 +182,4 @@ impl JobContext {
 pub(crate) fn parse_category(name: &str) -> Result<Category, JobError> {
     Category::parse(name)
         .ok_or_else(|| JobError::cancel("unknown_category", format!("unknown category `{name}`")))
-}
-
-/// Makes one request to Merge, within the account's rate and the fleet's error budget.
-///
-/// # Errors
-/// [`Throttled`] when it would have to wait for long; nothing was asked then.
-pub(crate) async fn ask<T>(
-    attempt: &Attempt,
-    request: impl Future<Output = Result<T, merge_client::Error>>,
-) -> Result<Result<T, merge_client::Error>, Throttled> {
-    let permit = attempt.throttle().await?;
-    let answer = request.await;
-    if answer.is_ok() {
-        permit.succeeded();
-    }
-    Ok(answer)
 }

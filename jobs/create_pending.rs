@@ -16,7 +16,7 @@ use store::linked_accounts::{self, NewAccount, Pending};
 use store::{AccountId, sealed_link_tokens};
 use uuid::Uuid;
 
-use crate::context::{ask, parse_category};
+use crate::context::parse_category;
 use crate::reply::seal_link_token;
 use crate::{JobContext, JobError};
 
@@ -72,7 +72,7 @@ impl Job for CreatePending {
             categories: vec![category],
             integration: self.integration.clone(),
         };
-        let answer = ask(attempt, context.merge.create_link_token(&request)).await??;
+        let answer = context.ask(attempt, context.merge.create_link_token(&request)).await??;
 
         let sealed = seal_link_token(&self.reply_key, attempt.job_id(), &answer.link_token)
             .map_err(|error| JobError::cancel("bad_reply_key", error))?;

@@ -18,7 +18,7 @@ use store::{
 };
 use tokio::time::Instant;
 
-use crate::context::{ask, parse_category};
+use crate::context::parse_category;
 use crate::{JobContext, JobError};
 
 /// Records removed in one transaction.
@@ -94,7 +94,8 @@ impl DeleteAccount {
         let token = AccountToken::new(token.expose_secret().to_owned());
 
         let account = context.merge.account(category, &token);
-        ask(attempt, account.delete())
+        context
+            .ask(attempt, account.delete())
             .await?
             .map_err(JobError::retry_even_refusals)?;
 

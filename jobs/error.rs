@@ -6,7 +6,7 @@
 //! | other 5xx, 408, 409, no or broken answer | retry | the client's |
 //! | 400, 422 and other refusals of the request | cancel | `merge_rejected` |
 //! | 401, 403, 404, an answer beyond the limit | cancel, unless the job knows better | the client's |
-//! | lane's own rate limit reached | snooze, no attempt used | |
+//! | lane's own rate limit reached, or its calls keep failing | snooze, no attempt used | |
 //! | account deleted meanwhile | cancel | `account_not_found` |
 //! | window closed meanwhile | retry: it looks again | `window_not_open` |
 //! | statement failed | retry | `database` |

@@ -25,7 +25,7 @@ use store::linked_accounts::{self, LinkOutcome, Linked, LinkedAccount};
 use store::{Aad, AccountId, Keyring};
 use uuid::Uuid;
 
-use crate::context::{ask, parse_category};
+use crate::context::parse_category;
 use crate::poll_sync_status::PollSyncStatus;
 use crate::{JobContext, JobError};
 
@@ -125,7 +125,8 @@ impl ExchangeToken {
         attempt: &Attempt,
         public_token: &SecretString,
     ) -> Result<Answer, JobError> {
-        let exchanged = ask(attempt, context.merge.exchange_public_token(public_token))
+        let exchanged = context
+            .ask(attempt, context.merge.exchange_public_token(public_token))
             .await?
             .map_err(refused_exchange)?;
         let answer = Answer::from(exchanged);
@@ -252,7 +253,7 @@ async fn find_details(
     let token = AccountToken::new(answer.account_token.clone());
     for category in categories {
         let account = context.merge.account(parse_category(category)?, &token);
-        match ask(attempt, account.details()).await? {
+        match context.ask(attempt, account.details()).await? {
             Ok(details) => return Ok(details),
             Err(
                 merge_client::Error::NotFound { .. }

@@ -26,7 +26,7 @@ use store::model_records::{Counts, NewRecord};
 use store::{linked_accounts, model_syncs};
 use tokio::time::Instant;
 
-use crate::context::{OpenAccount, ask};
+use crate::context::OpenAccount;
 use crate::{JobContext, JobError};
 
 /// Times that the walk of one window begins again before the window is given up.
@@ -187,7 +187,11 @@ impl Walk<'_> {
             .merge
             .account(self.account.category, &self.account.token);
         let has_cursor = query.cursor.is_some();
-        match ask(attempt, account.list(self.model, &query)).await? {
+        match self
+            .context
+            .ask(attempt, account.list(self.model, &query))
+            .await?
+        {
             Ok(page) => Ok(Step::Page(page)),
             Err(Rejected { status: 400, .. } | NotFound { .. }) if has_cursor => {
                 Ok(Step::CursorRefused)

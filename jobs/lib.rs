@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+mod breaker;
 mod context;
 mod error;
 mod readiness;
@@ -20,6 +21,7 @@ pub mod refresh_integrations;
 pub mod relink_account;
 pub mod resync;
 
+pub use breaker::Breakers;
 pub use context::{JobContext, SyncSettings};
 pub use error::JobError;
 
@@ -47,7 +49,7 @@ mod tests {
     use std::path::Path;
 
     /// Files of this room that hold no job.
-    const NO_JOBS: [&str; 5] = ["lib", "context", "error", "readiness", "reply"];
+    const NO_JOBS: [&str; 6] = ["lib", "breaker", "context", "error", "readiness", "reply"];
 
     #[test]
     fn each_file_holds_a_registered_job() {

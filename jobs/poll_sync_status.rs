@@ -22,7 +22,6 @@ use store::AccountId;
 use store::linked_accounts::{self, AccountStatus};
 use store::model_syncs::{self, Observation};
 
-use crate::context::ask;
 use crate::fetch_model_window::FetchModelWindow;
 use crate::readiness::Told;
 use crate::{JobContext, JobError, SyncSettings};
@@ -62,7 +61,7 @@ impl Job for PollSyncStatus {
         let account = context.open_account(self.account_id).await?;
 
         let merge = context.merge.account(account.category, &account.token);
-        let statuses = match ask(attempt, merge.sync_status()).await? {
+        let statuses = match context.ask(attempt, merge.sync_status()).await? {
             Ok(statuses) => statuses,
             Err(error) => return Err(self.note_refusal(context, attempt, error).await?),
         };

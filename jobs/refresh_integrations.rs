@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::integrations::{self, Integration};
 
-use crate::context::ask;
 use crate::{JobContext, JobError};
 
 /// How old the list may be.
@@ -47,7 +46,7 @@ impl Job for RefreshIntegrations {
             let tx = attempt.begin().await?;
             return Ok(attempt.complete(tx, json!({ "was_old": false })).await?);
         }
-        let listed = ask(attempt, context.merge.integrations()).await??;
+        let listed = context.ask(attempt, context.merge.integrations()).await??;
 
         // By slug, each once.
         let integrations: BTreeMap<_, _> = listed

@@ -11,7 +11,7 @@ use serde_json::json;
 use store::linked_accounts::{self, AccountStatus};
 use store::{AccountId, sealed_link_tokens};
 
-use crate::context::{ask, parse_category};
+use crate::context::parse_category;
 use crate::reply::seal_link_token;
 use crate::{JobContext, JobError};
 
@@ -52,7 +52,9 @@ impl Job for RelinkAccount {
             categories: vec![parse_category(&account.category)?],
             integration: account.integration_slug.or(account.integration),
         };
-        let answer = ask(attempt, context.merge.create_link_token(&request)).await??;
+        let answer = context
+            .ask(attempt, context.merge.create_link_token(&request))
+            .await??;
 
         let sealed = seal_link_token(&self.reply_key, attempt.job_id(), &answer.link_token)
             .map_err(|error| JobError::cancel("bad_reply_key", error))?;

@@ -14,7 +14,7 @@ use serde_json::json;
 use store::fetch_windows::Wanted;
 use store::{AccountId, linked_accounts, model_syncs};
 
-use crate::context::{OpenAccount, ask};
+use crate::context::OpenAccount;
 use crate::fetch_model_window::FetchModelWindow;
 use crate::poll_sync_status::PollSyncStatus;
 use crate::{JobContext, JobError};
@@ -90,7 +90,7 @@ async fn ask_merge(
         return Ok("asked before");
     }
     let merge = context.merge.account(account.category, &account.token);
-    match ask(attempt, merge.resync()).await? {
+    match context.ask(attempt, merge.resync()).await? {
         Ok(_) => Ok("syncs anew"),
         Err(merge_client::Error::Forbidden { .. }) => Ok("not in the plan"),
         Err(error) => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use jobs::{JobContext, SyncSettings};
+use jobs::{Breakers, JobContext, SyncSettings};
 use merge_client::MergeClient;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
@@ -31,6 +31,7 @@ pub struct App {
     /// Requests in flight, which a stop waits for.
     pub requests: TaskTracker,
     merge: MergeClient,
+    breakers: Breakers,
 }
 
 impl App {
@@ -60,6 +61,7 @@ impl App {
             shutdown: CancellationToken::new(),
             requests: TaskTracker::new(),
             merge,
+            breakers: Breakers::default(),
         })
     }
 
@@ -71,6 +73,7 @@ impl App {
             merge: self.merge.clone(),
             keyring: Arc::clone(&self.keyring),
             queue: self.queue.clone(),
+            breakers: self.breakers.clone(),
             settings: SyncSettings {
                 overlap: sync.overlap,
                 poll_initial: sync.poll_initial,

@@ -185,6 +185,25 @@ impl Error {
         }
     }
 
+    /// Whether the far side, or the way to it, is faulty: no answer, or none that can be read.
+    pub fn is_fault(&self) -> bool {
+        match self {
+            Self::Server { .. }
+            | Self::Transport { .. }
+            | Self::NotJson { .. }
+            | Self::Decode { .. }
+            | Self::EndlessPages { .. } => true,
+            Self::RateLimited { .. }
+            | Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Rejected { .. }
+            | Self::TooLarge { .. }
+            | Self::Unsendable { .. }
+            | Self::Setup(_) => false,
+        }
+    }
+
     /// How long the answer asked us to wait, if it did.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -8,7 +8,7 @@ use jobs::create_pending::CreatePending;
 use jobs::exchange_token::{ExchangeToken, seal_public_token};
 use jobs::process_deliveries::ProcessDeliveries;
 use jobs::reply::ReplyKey;
-use jobs::{JobContext, SyncSettings};
+use jobs::{Breakers, JobContext, SyncSettings};
 use merge_client::MergeClient;
 use merge_sandbox::{
     AccountPlan, ClockMode, CompleteLink, CompletedLink, Fault, FaultKind, Options, Running,
@@ -84,6 +84,7 @@ impl Workshop {
             merge: MergeClient::new(merge).unwrap(),
             keyring: Arc::new(Keyring::random()),
             queue: queue::Client::new(database.pool().clone()),
+            breakers: Breakers::default(),
             settings,
         };
         Self {
