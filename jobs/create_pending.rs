@@ -1,9 +1,10 @@
-//! Begins the linking of an account: names the connection, stores it, and gets a link token for it.
+//! Gets a link token for a connection that is begun: a pending account.
 //!
-//! The pending account is stored and committed *before* Merge is asked, so that whatever Merge reports later finds it.
-//! A pending account of the same organization, category, user and integration is used again, with the same name at
-//! Merge and a fresh token: so a repeat, a retry and two clicks at once end in one row. An account that is linked is
-//! left alone: the customer gets another one beside it.
+//! The pending account is written by whoever enqueues this job, in the same transaction ([`CreatePending::prepare`]): so
+//! whatever Merge reports later finds it, and the name and address that it holds are in no payload, which would outlive
+//! the account. A pending account of the same organization, category, user and integration is used again, with the
+//! same name at Merge and a fresh token: so a repeat, a retry and two clicks at once end in one row. An account that is
+//! linked, be it between enqueueing and running, is left alone: the customer gets another one beside it.
 //!
 //! The link token is sealed to the request that waits (see [`crate::reply`]) and stored nowhere else. A run that is
 //! repeated asks Merge for another one.
@@ -12,7 +13,8 @@ use merge_client::LinkTokenRequest;
 use queue::{Attempt, Job, Lane, Queue, RetryPolicy};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::linked_accounts::{self, NewAccount, Pending};
+use sqlx::PgConnection;
+use store::linked_accounts::{self, LinkedAccount, NewAccount, Pending};
 use store::{AccountId, sealed_link_tokens};
 use uuid::Uuid;
 
@@ -20,28 +22,34 @@ use crate::context::parse_category;
 use crate::reply::seal_link_token;
 use crate::{JobContext, JobError};
 
-/// Who wants to link what, and where the link token goes.
+/// Which connection, and where the link token goes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CreatePending {
     /// The product's id of its customer.
     pub organization_id: String,
-    /// `hris`, `ats`, ….
-    pub category: String,
-    /// Shown in Merge's dialog.
-    pub end_user_organization_name: String,
-    /// Given to Merge; no mail is sent.
-    pub end_user_email_address: String,
-    /// The slug of one integration, to go straight to it.
-    #[serde(default)]
-    pub integration: Option<String>,
-    /// The person, when a person rather than the organization is linked.
-    #[serde(default)]
-    pub user_id: Option<String>,
-    /// The product's name for the connection.
-    #[serde(default)]
-    pub display_name: Option<String>,
+    /// Ours; pending when this was enqueued.
+    pub account_id: AccountId,
     /// Public key of the request that waits: base64, X25519.
     pub reply_key: String,
+}
+
+/// Who wants to link what.
+#[derive(Debug, Clone, Copy)]
+pub struct LinkRequest<'a> {
+    /// The product's id of its customer.
+    pub organization_id: &'a str,
+    /// `hris`, `ats`, ….
+    pub category: &'a str,
+    /// Shown in Merge's dialog.
+    pub end_user_organization_name: &'a str,
+    /// Given to Merge; no mail is sent.
+    pub end_user_email_address: &'a str,
+    /// The slug of one integration, to go straight to it.
+    pub integration: Option<&'a str>,
+    /// The person, when a person rather than the organization is linked.
+    pub user_id: Option<&'a str>,
+    /// The product's name for the connection.
+    pub display_name: Option<&'a str>,
 }
 
 impl Job for CreatePending {
@@ -57,22 +65,22 @@ impl Job for CreatePending {
     }
 
     fn limit_key(&self) -> Option<String> {
-        let user_id = self.user_id.as_deref().unwrap_or_default();
-        Some(format!("create_pending/{}/{user_id}", self.category))
+        Some(format!("create_pending/{}", self.account_id))
     }
 
     async fn run(&self, context: &JobContext, attempt: &mut Attempt) -> Result<(), JobError> {
-        let category = parse_category(&self.category)?;
-        let pending = self.store_pending(attempt).await?;
+        let (account, pending) = self.find_or_prepare(attempt).await?;
 
         let request = LinkTokenRequest {
             end_user_origin_id: pending.end_user_origin_id.clone(),
-            end_user_organization_name: self.end_user_organization_name.clone(),
-            end_user_email_address: self.end_user_email_address.clone(),
-            categories: vec![category],
-            integration: self.integration.clone(),
+            end_user_organization_name: account.end_user_organization_name,
+            end_user_email_address: account.end_user_email_address,
+            categories: vec![parse_category(&account.category)?],
+            integration: account.integration,
         };
-        let answer = context.ask(attempt, context.merge.create_link_token(&request)).await??;
+        let answer = context
+            .ask(attempt, context.merge.create_link_token(&request))
+            .await??;
 
         let sealed = seal_link_token(&self.reply_key, attempt.job_id(), &answer.link_token)
             .map_err(|error| JobError::cancel("bad_reply_key", error))?;
@@ -88,64 +96,104 @@ impl Job for CreatePending {
 }
 
 impl CreatePending {
-    async fn store_pending(&self, attempt: &Attempt) -> Result<Pending, JobError> {
-        let mut tx = attempt.begin().await?;
-        let new = NewAccount {
-            id: AccountId::new(),
-            organization_id: &self.organization_id,
-            category: &self.category,
-            end_user_origin_id: &self.new_origin_id(),
-            user_id: self.user_id.as_deref(),
-            display_name: self.display_name.as_deref(),
-            integration: self.integration.as_deref(),
-            end_user_organization_name: &self.end_user_organization_name,
-            end_user_email_address: &self.end_user_email_address,
-        };
-        let pending = linked_accounts::prepare_pending(&mut tx, &new).await?;
-        tx.commit().await?;
-        Ok(pending)
+    /// Makes sure of the pending account, in the caller's transaction, and gives the job to be enqueued in it.
+    ///
+    /// # Errors
+    /// [`store::Error::Database`].
+    pub async fn prepare(
+        conn: &mut PgConnection,
+        request: LinkRequest<'_>,
+        reply_key: String,
+    ) -> Result<Self, store::Error> {
+        let pending = prepare_pending(conn, request).await?;
+        Ok(Self {
+            organization_id: request.organization_id.to_owned(),
+            account_id: pending.id,
+            reply_key,
+        })
     }
 
-    /// A name that was never used: Merge keeps it for good, and takes the same name for the same account.
-    fn new_origin_id(&self) -> String {
-        let base = self.user_id.as_deref().unwrap_or(&self.organization_id);
-        format!("{base}_{}_{}", self.category, Uuid::new_v4())
+    /// The account, and the pending one to link: the same, or one beside it, if it was linked meanwhile.
+    async fn find_or_prepare(
+        &self,
+        attempt: &Attempt,
+    ) -> Result<(LinkedAccount, Pending), JobError> {
+        let mut tx = attempt.begin().await?;
+        let account = linked_accounts::find(&mut tx, self.account_id, Some(&self.organization_id))
+            .await?
+            .ok_or_else(JobError::account_not_found)?;
+        let request = LinkRequest {
+            organization_id: &account.organization_id,
+            category: &account.category,
+            end_user_organization_name: &account.end_user_organization_name,
+            end_user_email_address: &account.end_user_email_address,
+            integration: account.integration.as_deref(),
+            user_id: account.user_id.as_deref(),
+            display_name: account.display_name.as_deref(),
+        };
+        let pending = prepare_pending(&mut tx, request).await?;
+        tx.commit().await?;
+        Ok((account, pending))
     }
+}
+
+async fn prepare_pending(
+    conn: &mut PgConnection,
+    request: LinkRequest<'_>,
+) -> Result<Pending, store::Error> {
+    let new = NewAccount {
+        id: AccountId::new(),
+        organization_id: request.organization_id,
+        category: request.category,
+        end_user_origin_id: &new_origin_id(request),
+        user_id: request.user_id,
+        display_name: request.display_name,
+        integration: request.integration,
+        end_user_organization_name: request.end_user_organization_name,
+        end_user_email_address: request.end_user_email_address,
+    };
+    linked_accounts::prepare_pending(conn, &new).await
+}
+
+/// A name that was never used: Merge keeps it for good, and takes the same name for the same account.
+fn new_origin_id(request: LinkRequest<'_>) -> String {
+    let base = request.user_id.unwrap_or(request.organization_id);
+    format!("{base}_{}_{}", request.category, Uuid::new_v4())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn payload() -> serde_json::Value {
-        json!({
-            "organization_id": "acme",
-            "category": "hris",
-            "end_user_organization_name": "Acme",
-            "end_user_email_address": "it@acme.test",
-            "integration": "bamboohr",
-            "user_id": null,
-            "display_name": null,
-            "reply_key": "a2V5",
-        })
-    }
-
     #[test]
     fn payload_is_frozen() {
-        let job: CreatePending = serde_json::from_value(payload()).unwrap();
+        let payload = json!({
+            "organization_id": "acme",
+            "account_id": "00000000-0000-0000-0000-000000000007",
+            "reply_key": "a2V5",
+        });
 
-        assert_eq!(serde_json::to_value(&job).unwrap(), payload());
+        let job: CreatePending = serde_json::from_value(payload.clone()).unwrap();
+
+        assert_eq!(serde_json::to_value(&job).unwrap(), payload);
         assert_eq!(job.lane().as_str(), "org:acme");
-        assert_eq!(job.limit_key().as_deref(), Some("create_pending/hris/"));
     }
 
     #[test]
     fn names_a_connection_after_the_organization_or_the_person() {
-        let mut job: CreatePending = serde_json::from_value(payload()).unwrap();
-        assert!(job.new_origin_id().starts_with("acme_hris_"));
+        let mut request = LinkRequest {
+            organization_id: "acme",
+            category: "hris",
+            end_user_organization_name: "Acme",
+            end_user_email_address: "it@acme.test",
+            integration: None,
+            user_id: None,
+            display_name: None,
+        };
+        assert!(new_origin_id(request).starts_with("acme_hris_"));
 
-        job.user_id = Some("u-7".to_owned());
-        assert!(job.new_origin_id().starts_with("u-7_hris_"));
-        assert_ne!(job.new_origin_id(), job.new_origin_id());
+        request.user_id = Some("u-7");
+        assert!(new_origin_id(request).starts_with("u-7_hris_"));
+        assert_ne!(new_origin_id(request), new_origin_id(request));
     }
 }

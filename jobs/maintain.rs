@@ -2,7 +2,8 @@
 //!
 //! Link tokens that nobody fetched, idempotency keys, processed deliveries, old events, and what the queue itself keeps
 //! too long. Events that nobody read get their place in the feed.
-//! If deliveries wait and no job is there to drain them, because it died of a fault since mended, one is enqueued.
+//! If deliveries wait and no job is there to drain them, because it died of a fault since mended, one is enqueued; and so
+//! for accounts that are being deleted.
 //! Everything is bounded per run, and looked for anew at the next.
 
 use std::time::Duration;
@@ -11,13 +12,22 @@ use queue::maintenance::Retention;
 use queue::{Attempt, Job, Lane, NewJob, Queue, ScheduleSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{events, exchanges, idempotency_keys, sealed_link_tokens, webhook_deliveries};
+use store::{
+    events, exchanges, idempotency_keys, linked_accounts, sealed_link_tokens, webhook_deliveries,
+};
 
+use crate::delete_account::DeleteAccount;
 use crate::process_deliveries::ProcessDeliveries;
 use crate::{JobContext, JobError};
 
 /// How long a public token can be exchanged again, and an answer that led to nothing is kept at most.
 const KEEP_EXCHANGES: Duration = Duration::from_hours(1);
+
+/// A deletion that takes longer may have lost its job.
+const LONG_DELETION: Duration = Duration::from_hours(1);
+
+/// Deletions that get a job in one run.
+const DELETIONS: u16 = 500;
 
 /// Rows removed of one table in one run.
 const BATCH: u32 = 10_000;
@@ -69,11 +79,17 @@ impl Job for Maintain {
             webhook_deliveries::delete_judged(&mut tx, settings.keep_deliveries, BATCH).await?;
         let events = events::forget_old(&mut tx, settings.keep_events, BATCH).await?;
         let shards = webhook_deliveries::waiting_shards(&mut tx).await?;
-        let drains: Vec<NewJob> = shards
+        let mut jobs: Vec<NewJob> = shards
             .into_iter()
             .map(|shard| NewJob::new(&ProcessDeliveries { shard }))
             .collect::<Result<_, _>>()?;
-        queue::enqueue_many(&mut tx, &drains).await?;
+        for account in linked_accounts::list_deleting(&mut tx, LONG_DELETION, DELETIONS).await? {
+            let job = NewJob::new(&DeleteAccount {
+                account_id: account.id,
+            })?;
+            jobs.push(job.organization(&account.organization_id));
+        }
+        queue::enqueue_many(&mut tx, &jobs).await?;
         let result = json!({
             "queue": queue,
             "link_tokens": link_tokens,

@@ -51,8 +51,8 @@ pub(super) struct Email(String);
 
 impl Email {
     /// The address itself.
-    pub(super) fn into_string(self) -> String {
-        self.0
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -8,7 +8,7 @@ use axum::{
 };
 use http::{HeaderValue, header};
 use jobs::{
-    create_pending::CreatePending,
+    create_pending::{CreatePending, LinkRequest},
     delete_account::DeleteAccount,
     exchange_token::{ExchangeToken, seal_public_token},
     relink_account::RelinkAccount,
@@ -56,21 +56,21 @@ pub(super) async fn create_link_token(
     let (reply, reply_key) = ReplyKey::generate();
     let accepted = match submission.open(&app, Repeat::Afresh).await? {
         Opened::Before(accepted) => return Ok(answer::accepted(accepted, submission.prefer)),
-        Opened::Now(intake) => {
-            let body = submission.body;
-            let organization_id = body.organization_id.into_string();
-            let job = CreatePending {
-                organization_id: organization_id.clone(),
-                category: body.category.0.as_str().to_owned(),
-                end_user_organization_name: body.end_user_organization_name.into_string(),
-                end_user_email_address: body.end_user_email_address.into_string(),
-                integration: body.integration.map(Text::into_string),
-                user_id: body.user_id.map(Text::into_string),
-                display_name: body.display_name.map(Text::into_string),
-                reply_key,
+        Opened::Now(mut intake) => {
+            let body = &submission.body;
+            let organization_id = body.organization_id.as_str();
+            let request = LinkRequest {
+                organization_id,
+                category: body.category.0.as_str(),
+                end_user_organization_name: body.end_user_organization_name.as_str(),
+                end_user_email_address: body.end_user_email_address.as_str(),
+                integration: body.integration.as_ref().map(Text::as_str),
+                user_id: body.user_id.as_ref().map(Text::as_str),
+                display_name: body.display_name.as_ref().map(Text::as_str),
             };
+            let job = CreatePending::prepare(intake.connection(), request, reply_key).await?;
             intake
-                .enqueue(&NewJob::new(&job)?.organization(&organization_id))
+                .enqueue(&NewJob::new(&job)?.organization(organization_id))
                 .await?
         }
     };

@@ -4,6 +4,8 @@
 //! is in the query, not in a check after it. `None` is for callers that act for every organization: jobs,
 //! and API keys that are bound to none.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
@@ -309,6 +311,30 @@ pub async fn begin_deletion(
     .await
     .during("mark a linked account as being deleted")?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Accounts that have been marked as being deleted for this long, the oldest first, at most `limit`.
+pub async fn list_deleting(
+    conn: &mut PgConnection,
+    since: Duration,
+    limit: u16,
+) -> Result<Vec<DueAccount>, Error> {
+    sqlx::query_as!(
+        DueAccount,
+        r#"
+        SELECT id AS "id: AccountId", organization_id
+        FROM syncline.linked_accounts
+        WHERE status = 'deleting'
+          AND updated_at <= now() - make_interval(secs => $1)
+        ORDER BY updated_at
+        LIMIT $2
+        "#,
+        since.as_secs_f64(),
+        i64::from(limit)
+    )
+    .fetch_all(conn)
+    .await
+    .during("list the accounts that are being deleted")
 }
 
 /// Removes the account's row and events, the last of it; what stays is one event that says so.

@@ -5,7 +5,7 @@ use merge_sandbox::{Fault, FaultKind};
 use queue::JobState;
 use store::linked_accounts::AccountStatus;
 
-use super::workshop::{Workshop, create_pending};
+use super::workshop::{Workshop, link_request};
 
 fn id_of(job: &queue::JobView) -> String {
     job.result.as_ref().unwrap()["linked_account_id"]
@@ -46,10 +46,12 @@ async fn a_linked_account_gets_another_beside_it() {
 async fn a_person_gets_a_connection_named_after_them() {
     let workshop = Workshop::new().await;
     let (_, reply_key) = ReplyKey::generate();
-    let mut job = create_pending("acme", "hris", &reply_key);
-    job.user_id = Some("u-7".to_owned());
+    let mut request = link_request("acme", "hris");
+    request.user_id = Some("u-7");
 
-    let done = workshop.perform(&job).await;
+    let done = workshop
+        .perform(&workshop.prepare(request, reply_key).await)
+        .await;
 
     let origin_id = done.result.unwrap()["end_user_origin_id"]
         .as_str()
@@ -70,7 +72,11 @@ async fn the_account_is_stored_even_if_merge_fails() {
     let (key, reply_key) = ReplyKey::generate();
 
     let failed = workshop
-        .perform(&create_pending("acme", "hris", &reply_key))
+        .perform(
+            &workshop
+                .prepare(link_request("acme", "hris"), reply_key)
+                .await,
+        )
         .await;
     assert_eq!(failed.attempts[0].http_status, Some(502));
     let pending = sqlx::query_scalar!("SELECT id FROM syncline.linked_accounts")
@@ -90,11 +96,34 @@ async fn the_account_is_stored_even_if_merge_fails() {
 async fn what_merge_rejects_is_not_tried_again() {
     let workshop = Workshop::new().await;
     let (_, reply_key) = ReplyKey::generate();
-    let mut job = create_pending("acme", "hris", &reply_key);
-    job.integration = Some("no-such-integration".to_owned());
+    let mut request = link_request("acme", "hris");
+    request.integration = Some("no-such-integration");
 
-    let done = workshop.perform(&job).await;
+    let done = workshop
+        .perform(&workshop.prepare(request, reply_key).await)
+        .await;
 
     assert_eq!(done.state, JobState::Cancelled);
     assert_eq!(done.error_class.as_deref(), Some("merge_rejected"));
+}
+
+#[tokio::test]
+async fn an_account_that_is_linked_before_its_job_runs_gets_another_beside_it() {
+    let workshop = Workshop::new().await;
+    let (key, reply_key) = ReplyKey::generate();
+    let (begun, link_token) = workshop.begin_link("acme", "hris").await;
+    let late = workshop
+        .prepare(link_request("acme", "hris"), reply_key)
+        .await;
+    let completed = workshop.finish_link(&link_token);
+    workshop.exchange("acme", &completed.public_token).await;
+
+    let done = workshop.perform(&late).await;
+
+    assert_eq!(done.state, JobState::Completed, "{done:?}");
+    assert_ne!(id_of(&done), id_of(&begun));
+    assert!(!workshop.read_link_token(&done, &key).await.is_empty());
+    let other = workshop.account(id_of(&done).parse().unwrap()).await;
+    assert_eq!(other.status, AccountStatus::Pending);
+    assert_eq!(other.end_user_email_address, "it@customer.example");
 }

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
+use jobs::create_pending::LinkRequest;
 use jobs::delete_account::DeleteAccount;
 use jobs::fetch_model_window::FetchModelWindow;
+use jobs::maintain::Maintain;
 use jobs::poll_sync_status::PollSyncStatus;
+use jobs::reply::ReplyKey;
 use merge_sandbox::FaultKind;
 use queue::JobState;
 use serde_json::json;
 use store::AccountId;
-use store::linked_accounts::AccountStatus;
+use store::linked_accounts::{self, AccountStatus};
 
-use super::workshop::{Account, Workshop};
+use super::workshop::{Account, SYNC, Workshop, link_request};
 
 /// Rows that speak of an account, over the tables of the domain.
 async fn count_rows(workshop: &Workshop, account: &Account) -> i64 {
@@ -176,4 +179,106 @@ async fn jobs_of_a_deleted_account_give_up() {
         assert_eq!(job.state, JobState::Cancelled);
         assert_eq!(job.error_class.as_deref(), Some("account_not_found"));
     }
+}
+
+/// The tables in which a text stands, in whatever column.
+async fn tables_with(workshop: &Workshop, text: &str) -> Vec<String> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT table_name::text AS "table!"
+        FROM information_schema.tables
+        WHERE table_schema = 'syncline'
+          AND table_type = 'BASE TABLE'
+          AND query_to_xml(
+              format('SELECT 1 FROM syncline.%I AS t WHERE t::text LIKE %L LIMIT 1', table_name, '%' || $1 || '%'),
+              true, true, ''
+          )::text LIKE '%<row%'
+        ORDER BY 1
+        "#,
+        text
+    )
+    .fetch_all(workshop.pool())
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn no_name_address_or_record_of_the_account_is_left_in_any_table() {
+    let workshop = Workshop::new().await;
+    let (key, reply_key) = ReplyKey::generate();
+    let request = LinkRequest {
+        end_user_organization_name: "Canary Ltd",
+        end_user_email_address: "canary@example.test",
+        display_name: Some("Canary's"),
+        ..link_request("acme", "hris")
+    };
+    let begun = workshop
+        .perform(&workshop.prepare(request, reply_key).await)
+        .await;
+    let link_token = workshop.read_link_token(&begun, &key).await;
+    let completed = workshop.finish_link(&link_token);
+    workshop.exchange("acme", &completed.public_token).await;
+    let account = Account {
+        id: begun.result.unwrap()["linked_account_id"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap(),
+        merge_id: completed.linked_account_id,
+    };
+    let name = [("first_name".to_owned(), json!("Canary"))].into();
+    workshop
+        .sandbox
+        .create_record(account.merge_id, "hris.Employee", name)
+        .unwrap();
+    workshop.sandbox.advance(SYNC);
+    workshop.poll(&account).await;
+    let before = tables_with(&workshop, "anary").await;
+    assert_eq!(before, ["linked_accounts", "model_records"]);
+
+    let job = workshop
+        .perform(&DeleteAccount {
+            account_id: account.id,
+        })
+        .await;
+
+    assert_eq!(job.state, JobState::Completed, "{job:?}");
+    assert!(tables_with(&workshop, "anary").await.is_empty());
+    let merge_id = account.merge_id.to_string();
+    assert!(tables_with(&workshop, &merge_id).await.is_empty());
+    // What says that it was: jobs and one event, by our own id.
+    let left = tables_with(&workshop, &account.id.to_string()).await;
+    assert!(left.contains(&"events".to_owned()), "{left:?}");
+    for table in [
+        "linked_accounts",
+        "model_records",
+        "model_syncs",
+        "fetch_windows",
+    ] {
+        assert!(!left.contains(&table.to_owned()), "{left:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_whose_job_is_dead_gets_another() {
+    let workshop = Workshop::new().await;
+    let account = workshop.synced("acme").await;
+    let mut conn = workshop.pool().acquire().await.unwrap();
+    linked_accounts::begin_deletion(&mut conn, account.id, None)
+        .await
+        .unwrap();
+
+    workshop.perform(&Maintain {}).await;
+    assert_eq!(
+        workshop.account(account.id).await.status,
+        AccountStatus::Deleting,
+        "its job may be at work"
+    );
+    sqlx::query!("UPDATE syncline.linked_accounts SET updated_at = updated_at - interval '1 hour'")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    workshop.perform(&Maintain {}).await;
+
+    assert_eq!(count_rows(&workshop, &account).await, 0);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
-use jobs::create_pending::CreatePending;
+use jobs::create_pending::{CreatePending, LinkRequest};
 use jobs::exchange_token::{ExchangeToken, seal_public_token};
 use jobs::process_deliveries::ProcessDeliveries;
 use jobs::reply::ReplyKey;
@@ -154,11 +154,27 @@ impl Workshop {
     ) -> (JobView, String) {
         let (key, reply_key) = ReplyKey::generate();
         let job = self
-            .perform(&create_pending(organization_id, category, &reply_key))
+            .perform(
+                &self
+                    .prepare(link_request(organization_id, category), reply_key)
+                    .await,
+            )
             .await;
         assert_eq!(job.state, JobState::Completed, "{job:?}");
         let token = self.read_link_token(&job, &key).await;
         (job, token)
+    }
+
+    /// Makes the pending account of a link, and the job that gets its token.
+    pub(super) async fn prepare(
+        &self,
+        request: LinkRequest<'_>,
+        reply_key: String,
+    ) -> CreatePending {
+        let mut conn = self.pool().acquire().await.unwrap();
+        CreatePending::prepare(&mut conn, request, reply_key)
+            .await
+            .unwrap()
     }
 
     /// Reads the sealed link token of a job, as the waiting request does.
@@ -401,20 +417,15 @@ pub(super) fn plan(models: &[(&str, u32)]) -> AccountPlan {
     }
 }
 
-/// The payload of a plain link.
-pub(super) fn create_pending(
-    organization_id: &str,
-    category: &str,
-    reply_key: &str,
-) -> CreatePending {
-    CreatePending {
-        organization_id: organization_id.to_owned(),
-        category: category.to_owned(),
-        end_user_organization_name: "Customer".to_owned(),
-        end_user_email_address: "it@customer.example".to_owned(),
+/// A plain link.
+pub(super) fn link_request<'a>(organization_id: &'a str, category: &'a str) -> LinkRequest<'a> {
+    LinkRequest {
+        organization_id,
+        category,
+        end_user_organization_name: "Customer",
+        end_user_email_address: "it@customer.example",
         integration: None,
         user_id: None,
         display_name: None,
-        reply_key: reply_key.to_owned(),
     }
 }
