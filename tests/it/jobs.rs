@@ -8,6 +8,8 @@ mod delete_account;
 mod enqueue_due_polls;
 mod exchange_token;
 mod fetch_model_window;
+mod guides_rule;
+mod hostile_pages;
 mod maintain;
 mod poll_sync_status;
 mod process_deliveries;

@@ -25,7 +25,7 @@ use store::webhook_deliveries::{self, NewDelivery};
 use store::{AccountId, Keyring, sealed_link_tokens};
 use test_support::TestDatabase;
 
-const API_KEY: &str = "sandbox-key-of-the-job-tests";
+pub(super) const API_KEY: &str = "sandbox-key-of-the-job-tests";
 /// Records a page, so that few records make several pages.
 pub(super) const PAGE_SIZE: u16 = 10;
 /// Longer than any sync of the sandbox takes.
@@ -251,6 +251,16 @@ impl Workshop {
             account_id: account.id,
         })
         .await
+    }
+
+    /// The account token, as Merge knows it.
+    pub(super) async fn account_token(&self, account: &Account) -> String {
+        let mut conn = self.pool().acquire().await.unwrap();
+        let access = linked_accounts::access(&mut conn, &self.context.keyring, account.id)
+            .await
+            .unwrap();
+        let token = access.unwrap().token.unwrap();
+        token.expose_secret().to_owned()
     }
 
     pub(super) async fn account(&self, id: AccountId) -> LinkedAccount {
