@@ -12,6 +12,7 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 
 use crate::cli::Unavailable;
 use crate::config::Database;
+use crate::typed_views;
 
 /// Longest time for one attempt at connecting.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,7 +51,7 @@ pub fn like(pool: &PgPool, max_connections: u32) -> PgPool {
         .connect_lazy_with((*pool.connect_options()).clone())
 }
 
-/// Applies the migrations that are missing. Safe while other processes do the same.
+/// Applies the migrations that are missing, and brings the typed views up to date. Safe while other processes do the same.
 ///
 /// # Errors
 /// [`Unavailable`] as for [`connect`]; the store's own when the database is newer, or a migration fails.
@@ -67,9 +68,20 @@ pub async fn migrate(settings: &Database) -> anyhow::Result<()> {
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .connect_lazy_with(options);
-    let migrated = store::migrate(&pool).await;
+    let migrated = async {
+        store::migrate(&pool).await?;
+        let mut conn = pool.acquire().await?;
+        anyhow::Ok(store::typed_views::put(&mut conn, &typed_views::of_catalogue()).await?)
+    };
+    let in_use = migrated.await;
     pool.close().await;
-    migrated.context("cannot bring the database to this program's shape")
+    for view in in_use.context("cannot bring the database to this program's shape")? {
+        tracing::warn!(
+            view,
+            "the view stays as it is: it would lose a column, and something depends on it; drop that, and migrate again"
+        );
+    }
+    Ok(())
 }
 
 /// Checks that the database has this program's shape, and changes nothing.

@@ -7,4 +7,5 @@ pub mod config;
 pub mod database;
 pub mod scheduler;
 pub mod telemetry;
+mod typed_views;
 pub mod worker;

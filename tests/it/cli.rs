@@ -7,3 +7,4 @@ mod binary;
 mod exit_codes;
 mod keys;
 mod serve;
+mod typed_views;
