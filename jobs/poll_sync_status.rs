@@ -101,7 +101,12 @@ impl PollSyncStatus {
         };
         context.blame(attempt, &error).await?;
         let mut tx = attempt.begin().await?;
-        linked_accounts::note_refusal(&mut tx, self.account_id, reason).await?;
+        if matches!(error, merge_client::Error::NotFound { .. }) {
+            let status = AccountStatus::Error;
+            linked_accounts::set_status(&mut tx, self.account_id, status, Some(reason)).await?;
+        } else {
+            linked_accounts::note_refusal(&mut tx, self.account_id, reason).await?;
+        }
         let next = with_jitter(context.settings.poll_refused);
         linked_accounts::put_poll_off(&mut tx, self.account_id, next).await?;
         tx.commit().await?;

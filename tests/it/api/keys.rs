@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::{Call, NewKey, TestApp};
 
-const ROUTES: [(Method, &str); 9] = [
+const ROUTES: [(Method, &str); 12] = [
     (Method::POST, "/api/merge/create-link-token"),
     (Method::POST, "/api/merge/exchange-public-token"),
     (Method::POST, "/api/merge/relink-integration"),
@@ -17,6 +17,9 @@ const ROUTES: [(Method, &str); 9] = [
         "/api/merge/linked-accounts/00000000-0000-7000-8000-000000000000",
     ),
     (Method::GET, "/api/merge/records/hris.Employee"),
+    (Method::GET, "/api/merge/events"),
+    (Method::GET, "/api/merge/integrations"),
+    (Method::POST, "/api/merge/resync"),
     (
         Method::GET,
         "/api/jobs/00000000-0000-7000-8000-000000000000",
@@ -119,16 +122,19 @@ async fn a_key_of_one_organization_sees_nothing_of_another() {
         "end_user_organization_name": "T", "end_user_email_address": "t@t.example",
     });
     let exchange = json!({"organization_id": "theirs", "public_token": "p"});
+    let resync = json!({"linked_account_id": theirs, "sync_type": "FULL"});
     for call in [
         Call::post("/api/merge/create-link-token").json(&create),
         Call::post("/api/merge/exchange-public-token").json(&exchange),
         Call::post("/api/merge/relink-integration").json(&id),
         Call::post("/api/merge/delete-integration").json(&id),
         Call::post("/api/merge/check-sync-status").json(&id),
+        Call::post("/api/merge/resync").json(&resync),
         Call::new(
             Method::GET,
             "/api/merge/linked-accounts?organization_id=theirs",
         ),
+        Call::new(Method::GET, "/api/merge/events?organization_id=theirs"),
         Call::new(Method::GET, &format!("/api/merge/linked-accounts/{theirs}")),
         Call::new(
             Method::GET,
