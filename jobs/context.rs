@@ -56,11 +56,14 @@ pub struct SyncSettings {
     pub turn: Duration,
     /// Whether a first sync that Merge finished only in part is good enough to be loaded; default no.
     pub accept_partial_first_sync: bool,
+    /// Whether the records that webhooks bring are stored, by the rules of a fetch; default yes. If not, they lead to a
+    /// poll.
+    pub store_webhook_records: bool,
     /// How long a sealed link token waits for the request that asked for it; default 1 minute.
     pub link_token_lifetime: Duration,
     /// How long ended jobs and their attempts are shown; default 14 days.
     pub keep_history: Duration,
-    /// How long webhook deliveries are kept after they were processed; default 7 days.
+    /// How long webhook deliveries are kept, by the day; default 30 days.
     pub keep_deliveries: Duration,
     /// How long events can be read; default 30 days.
     pub keep_events: Duration,
@@ -81,9 +84,10 @@ impl Default for SyncSettings {
             check_interval: Duration::from_hours(6),
             turn: Duration::from_secs(30),
             accept_partial_first_sync: false,
+            store_webhook_records: true,
             link_token_lifetime: Duration::from_mins(1),
             keep_history: Duration::from_hours(14 * 24),
-            keep_deliveries: Duration::from_hours(7 * 24),
+            keep_deliveries: Duration::from_hours(30 * 24),
             keep_events: Duration::from_hours(30 * 24),
             keep_idempotency_keys: Duration::from_hours(24),
         }

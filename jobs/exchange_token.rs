@@ -2,8 +2,8 @@
 //!
 //! Exchange, then account details, then the check that matters: the connection that Merge names must be one of the
 //! *calling* organization's. If it is another's, nothing is stored and the answer is the same as for an account that
-//! does not exist. Then, in one transaction: the account token, sealed; the account active; its first poll enqueued; this
-//! job complete.
+//! does not exist. Then, in one transaction: the account token, sealed; the account active; its first poll enqueued;
+//! webhooks that came too early waiting again; this job complete.
 //!
 //! Account details want the category in their address, which the exchange does not tell. The categories of the
 //! organization's own accounts are tried, pending ones first: nearly always that is one, and the first request hits.
@@ -27,6 +27,7 @@ use uuid::Uuid;
 
 use crate::context::parse_category;
 use crate::poll_sync_status::PollSyncStatus;
+use crate::process_deliveries::unpark;
 use crate::{JobContext, JobError};
 
 /// Whose public token; the token itself is sealed.
@@ -157,7 +158,10 @@ impl ExchangeToken {
             account_id: account.id,
         })?
         .organization(organization_id);
-        queue::enqueue(&mut tx, &poll).await?;
+        let merge_account_id = merge_account_id(answer, &details);
+        let mut jobs = unpark(&mut tx, account.id, merge_account_id).await?;
+        jobs.push(poll);
+        queue::enqueue_many(&mut tx, &jobs).await?;
         let result = json!({
             "linked_account_id": account.id,
             "integration_name": answer.integration_name(&details),
@@ -179,12 +183,8 @@ impl ExchangeToken {
             .await?
             .ok_or_else(JobError::account_not_found)?;
         let account_token = SecretString::from(answer.account_token.as_str());
-        let merge_account_id = details
-            .id
-            .as_deref()
-            .or(answer.linked_account_id.as_deref());
         let linked = Linked {
-            merge_account_id,
+            merge_account_id: merge_account_id(answer, details),
             merge_status: details.status.as_deref(),
             integration_name: answer.integration_name(details),
             integration_slug: answer.integration_slug(details),
@@ -241,6 +241,12 @@ impl From<Exchanged> for Answer {
             integration_slug: exchanged.integration_slug,
         }
     }
+}
+
+/// Merge's id of the account.
+fn merge_account_id<'a>(answer: &'a Answer, details: &'a AccountDetails) -> Option<&'a str> {
+    let answered = answer.linked_account_id.as_deref();
+    details.id.as_deref().or(answered)
 }
 
 /// Asks under each category until one is right.

@@ -1,9 +1,9 @@
 //! The tick that removes what has expired, and puts right what fell between two stools.
 //!
-//! Link tokens that nobody fetched, idempotency keys, processed deliveries, old events, and what the queue itself keeps
+//! Link tokens that nobody fetched, idempotency keys, days of old deliveries, old events, and what the queue itself keeps
 //! too long. Events that nobody read get their place in the feed.
-//! If deliveries wait and no job is there to drain them, because it died of a fault since mended, one is enqueued; and so
-//! for accounts that are being deleted.
+//! If deliveries wait and no job is there to drain them, because the receiver was killed before it could enqueue one, or
+//! the job died of a fault since mended, one is enqueued; and so for accounts that are being deleted.
 //! Everything is bounded per run, and looked for anew at the next.
 
 use std::time::Duration;
@@ -68,6 +68,9 @@ impl Job for Maintain {
         // Needs no fence: who else does it meanwhile does the same.
         let mut conn = context.pool.acquire().await?;
         while events::place(&mut conn).await? {}
+        webhook_deliveries::ensure_partitions(&mut conn).await?;
+        let delivery_days =
+            webhook_deliveries::drop_old(&mut conn, settings.keep_deliveries).await?;
         drop(conn);
 
         let mut tx = attempt.begin().await?;
@@ -75,14 +78,9 @@ impl Job for Maintain {
         exchanges::delete_old(&mut tx, KEEP_EXCHANGES).await?;
         let keys =
             idempotency_keys::delete_old(&mut tx, settings.keep_idempotency_keys, BATCH).await?;
-        let deliveries =
-            webhook_deliveries::delete_judged(&mut tx, settings.keep_deliveries, BATCH).await?;
         let events = events::forget_old(&mut tx, settings.keep_events, BATCH).await?;
         let shards = webhook_deliveries::waiting_shards(&mut tx).await?;
-        let mut jobs: Vec<NewJob> = shards
-            .into_iter()
-            .map(|shard| NewJob::new(&ProcessDeliveries { shard }))
-            .collect::<Result<_, _>>()?;
+        let mut jobs = ProcessDeliveries::of_shards(&shards)?;
         for account in linked_accounts::list_deleting(&mut tx, LONG_DELETION, DELETIONS).await? {
             let job = NewJob::new(&DeleteAccount {
                 account_id: account.id,
@@ -94,7 +92,7 @@ impl Job for Maintain {
             "queue": queue,
             "link_tokens": link_tokens,
             "idempotency_keys": keys,
-            "deliveries": deliveries,
+            "delivery_days": delivery_days,
             "events": events,
         });
         Ok(attempt.complete(tx, result).await?)

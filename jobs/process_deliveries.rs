@@ -1,21 +1,26 @@
 //! Acts on the webhooks of one shard of the inbox, oldest first, until none is left.
 //!
-//! A webhook is a hint: it raises marks, brings a token, or leads to a poll; nothing is done because of it that a poll
-//! would not do later. Each delivery is judged in a transaction of its own, effects, verdict and enqueued jobs
-//! together: so one that makes no sense does not block the others, and a crash repeats at most one, harmlessly.
+//! A webhook is a hint: it raises marks, brings a token or a record, or leads to a poll; nothing is done because of it
+//! that a poll would not do later. Deliveries are judged in batches, each one transaction: effects, verdicts and the
+//! jobs they cause together. If a batch cannot be worked off as a whole, each of its deliveries gets a transaction of
+//! its own, so that one which makes no sense neither blocks the others nor is tried for ever. A crash repeats a batch
+//! that had no effect.
 //!
 //! What comes while this job runs leads to one more, since only *pending* ones are unique.
 //!
-//! An account that is being deleted is left alone. One that is not linked yet needs nothing kept for later: linking it
-//! leads to a poll, which tells as much.
+//! An account that is being deleted is left alone. What is about an account that is not linked yet is parked, and
+//! waits again once it is (see [`unpark`]).
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use merge_client::webhook::{Event, EventKind, ModelSyncStatus};
-use queue::{Attempt, Job, Lane, Queue};
+use queue::{Attempt, Job, Lane, NewJob, Queue};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::webhook_deliveries::{self, Delivery, Judgement, Verdict};
+use sqlx::PgConnection;
+use store::AccountId;
+use store::webhook_deliveries::{self, Delivery, Judgement, Twin};
 use tokio::time::Instant;
 
 use crate::{JobContext, JobError};
@@ -23,8 +28,11 @@ use crate::{JobContext, JobError};
 mod acting;
 mod finding;
 
-/// Deliveries read at once.
-const BATCH: u16 = 100;
+use self::acting::{Actor, Decision};
+use self::finding::Accounts;
+
+/// Deliveries judged in one transaction, at most.
+const BATCH: u16 = 200;
 
 /// Which shard.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -66,110 +74,139 @@ impl Job for ProcessDeliveries {
                 let tx = attempt.begin().await?;
                 return Ok(attempt.complete(tx, json!({ "judged": judged })).await?);
             }
-            for delivery in &waiting {
-                process(context, attempt, delivery).await?;
-                judged += 1;
-                if attempt.cancellation().is_cancelled() || Instant::now() >= deadline {
-                    return Err(JobError::yield_turn("more deliveries are waiting"));
-                }
+            settle(context, attempt, &waiting).await?;
+            judged += waiting.len();
+            if attempt.cancellation().is_cancelled() || Instant::now() >= deadline {
+                return Err(JobError::yield_turn("more deliveries are waiting"));
             }
         }
     }
 }
 
-/// A verdict and its grounds.
-struct Decision {
-    verdict: Verdict,
-    detail: &'static str,
-}
-
-impl Decision {
-    fn processed(detail: &'static str) -> Self {
-        Self {
-            verdict: Verdict::Processed,
-            detail,
-        }
-    }
-
-    fn ignored(detail: &'static str) -> Self {
-        Self {
-            verdict: Verdict::Ignored,
-            detail,
-        }
+impl ProcessDeliveries {
+    /// Jobs that drain these shards.
+    pub fn of_shards(shards: &[u32]) -> Result<Vec<NewJob>, queue::Error> {
+        shards
+            .iter()
+            .map(|&shard| NewJob::new(&Self { shard }))
+            .collect()
     }
 }
 
-/// Judges one delivery. An error that would come again at each attempt becomes a verdict, too: else one delivery
-/// could hold up its shard for ever.
-async fn process(
+/// Lets wait again what was parked for an account that was just linked; gives the jobs that are to be enqueued in the
+/// same transaction.
+///
+/// What is judged meanwhile by someone who does not see the link yet is not lost: linking leads to a poll.
+pub(crate) async fn unpark(
+    conn: &mut PgConnection,
+    account_id: AccountId,
+    merge_account_id: Option<&str>,
+) -> Result<Vec<NewJob>, JobError> {
+    let shards = webhook_deliveries::unpark(conn, account_id, merge_account_id).await?;
+    Ok(ProcessDeliveries::of_shards(&shards)?)
+}
+
+/// Judges deliveries: all in one transaction, or if an error would come again at each attempt, one by one.
+async fn settle(
     context: &JobContext,
     attempt: &Attempt,
-    delivery: &Delivery,
+    deliveries: &[Delivery],
 ) -> Result<(), JobError> {
-    let Some(event) = delivery.bytes().map(Event::parse) else {
-        return unreadable(attempt, delivery, "no key opens it").await;
-    };
-    let Ok(event) = event else {
-        return unreadable(attempt, delivery, "no JSON object").await;
-    };
-    match process_event(context, attempt, delivery, &event).await {
-        Err(JobError::Cancel { class, error }) => {
-            tracing::error!(delivery.id = %delivery.id, class, %error, "cannot act on a delivery");
-            unreadable(attempt, delivery, class).await
+    match judge(context, attempt, deliveries).await {
+        Err(error) if is_lasting(&error) => {
+            for delivery in deliveries {
+                settle_one(context, attempt, delivery).await?;
+            }
+            Ok(())
         }
         other => other,
     }
 }
 
-async fn unreadable(attempt: &Attempt, delivery: &Delivery, detail: &str) -> Result<(), JobError> {
-    let mut tx = attempt.begin().await?;
-    let judgement = Judgement {
-        verdict: Verdict::Unparseable,
-        detail: Some(detail),
-        event: None,
-        merge_account_id: None,
-        account_id: None,
-    };
-    webhook_deliveries::judge(&mut tx, delivery.id, &judgement).await?;
-    Ok(tx.commit().await?)
-}
-
-async fn process_event(
+/// Judges one delivery, even if nothing can be done about it.
+async fn settle_one(
     context: &JobContext,
     attempt: &Attempt,
     delivery: &Delivery,
-    event: &Event,
 ) -> Result<(), JobError> {
+    match judge(context, attempt, std::slice::from_ref(delivery)).await {
+        Err(error) if is_lasting(&error) => {
+            tracing::error!(delivery.id = %delivery.id, %error, "cannot act on a delivery");
+            let mut tx = attempt.begin().await?;
+            let judgement = Decision::unparseable("it cannot be acted on").judgement(None, vec![]);
+            webhook_deliveries::judge(&mut tx, &[(delivery, judgement)]).await?;
+            Ok(tx.commit().await?)
+        }
+        other => other,
+    }
+}
+
+/// Whether the same deliveries would lead to the same error.
+fn is_lasting(error: &JobError) -> bool {
+    match error {
+        JobError::Cancel { .. } => true,
+        JobError::Retry { error, .. } => error
+            .downcast_ref::<store::Error>()
+            .is_some_and(|error| !error.is_transient()),
+        JobError::Snooze { .. } | JobError::Park { .. } | JobError::Fenced => false,
+    }
+}
+
+async fn judge(
+    context: &JobContext,
+    attempt: &Attempt,
+    deliveries: &[Delivery],
+) -> Result<(), JobError> {
+    let events: Vec<Result<Event, &str>> = deliveries.iter().map(parse).collect();
+    let readable: Vec<Option<&Event>> = events.iter().map(|event| event.as_ref().ok()).collect();
     let mut tx = attempt.begin().await?;
-    let mut account_id = None;
-    let decision = if delivery.twin_was_processed && tells_its_own_time(event) {
-        Decision {
-            verdict: Verdict::Duplicate,
-            detail: "the same was processed before",
-        }
-    } else if matches!(event.kind, EventKind::TestPing) {
-        Decision::ignored("a test")
-    } else {
-        match finding::find_account(&mut tx, context, event).await? {
-            None => Decision {
-                verdict: Verdict::UnknownAccount,
-                detail: "no such account here",
+    let accounts = Accounts::hold(&mut tx, context, &readable).await?;
+    let mut actor = Actor::new(&mut tx, context, accounts);
+    let mut seen: HashMap<&[u8], Twin> = HashMap::new();
+    let mut decisions = Vec::with_capacity(deliveries.len());
+    for (index, (delivery, event)) in deliveries.iter().zip(&events).enumerate() {
+        let decision = match event {
+            Err(reason) => Decision::unparseable(reason),
+            Ok(event) => match twin(delivery, event, &seen) {
+                Some(twin) => Decision::duplicate(twin),
+                None => actor.act(index, event).await?,
             },
-            Some(account) => {
-                account_id = Some(account.id);
-                acting::act(&mut tx, context, event, &account).await?
-            }
-        }
-    };
-    let judgement = Judgement {
-        verdict: decision.verdict,
-        detail: Some(decision.detail),
-        event: Some(event.name.as_str()).filter(|name| !name.is_empty()),
-        merge_account_id: event.account.id.as_deref(),
-        account_id,
-    };
-    webhook_deliveries::judge(&mut tx, delivery.id, &judgement).await?;
+        };
+        seen.entry(&delivery.body_hash).or_insert(Twin {
+            id: delivery.id,
+            account_id: decision.account_id,
+        });
+        decisions.push(decision);
+    }
+
+    let jobs = actor.jobs;
+    let enqueued = queue::enqueue_many(&mut tx, &jobs).await?;
+    let judgements: Vec<(&Delivery, Judgement<'_>)> = decisions
+        .into_iter()
+        .enumerate()
+        .map(|(index, decision)| {
+            let job_ids = enqueued[decision.jobs.clone()].iter().map(|job| job.id.0);
+            let judgement = decision.judgement(readable[index], job_ids.collect());
+            (&deliveries[index], judgement)
+        })
+        .collect();
+    webhook_deliveries::judge(&mut tx, &judgements).await?;
     Ok(tx.commit().await?)
+}
+
+fn parse(delivery: &Delivery) -> Result<Event, &'static str> {
+    let body = delivery.bytes().ok_or("no key opens it")?;
+    Event::parse(body).map_err(|_| "no JSON object")
+}
+
+/// Another delivery that said the same, so that this one is to be put aside. `seen` are those of this transaction.
+fn twin(delivery: &Delivery, event: &Event, seen: &HashMap<&[u8], Twin>) -> Option<Twin> {
+    if delivery.is_replay {
+        return None;
+    }
+    // Of those that waited together the first is acted on later than all of them arrived.
+    let waited = seen.get(&*delivery.body_hash).copied();
+    waited.or_else(|| delivery.twin.filter(|_| tells_its_own_time(event)))
 }
 
 /// Whether the same body can only mean the same. One that says "done" and no time may be news again.
@@ -182,11 +219,16 @@ fn tells_its_own_time(event: &Event) -> bool {
             status: ModelSyncStatus::Object(status),
             ..
         } => status.last_sync_finished.is_some(),
+        EventKind::RecordChanged { record, .. } => record
+            .as_ref()
+            .is_some_and(|record| record.modified_at.is_some()),
+        // The same token again; a later one must not be lost to it.
+        EventKind::Linked { account_token, .. } => account_token.is_some(),
         EventKind::ModelSynced {
             status: ModelSyncStatus::Text(_),
             ..
         }
-        | EventKind::Linked { .. }
+        | EventKind::AccountChanged
         | EventKind::TestPing
         | EventKind::Other => false,
     }

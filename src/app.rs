@@ -12,6 +12,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::config::Config;
 use crate::database;
+use crate::inbox::Inbox;
+use crate::telemetry::LogGate;
+use crate::webhook_secrets::WebhookSecrets;
 
 /// Everything the roles of a process share; clones are handles on the same.
 #[derive(Clone)]
@@ -24,6 +27,12 @@ pub struct App {
     pub queue: queue::Client,
     /// The keys that secrets are sealed with.
     pub keyring: Arc<Keyring>,
+    /// The signing secrets of webhooks.
+    pub webhook_secrets: WebhookSecrets,
+    /// Where received webhooks are handed in; whoever serves the API runs it.
+    pub inbox: Inbox,
+    /// Lets a refused webhook into the log now and then.
+    pub refusals: Arc<LogGate>,
     /// What `/metrics` shows.
     pub metrics: PrometheusHandle,
     /// Fires when the process is to stop.
@@ -52,7 +61,11 @@ impl App {
         };
         let merge = MergeClient::new(settings).context("cannot build the HTTP client")?;
         let listen = database::listen(&config.database)?;
+        let webhook_secrets = WebhookSecrets::new(config.merge.webhook_secrets.clone());
         Ok(Self {
+            webhook_secrets,
+            inbox: Inbox::new(config.http.webhook_buffer_bytes),
+            refusals: Arc::default(),
             config: Arc::new(config),
             queue: queue::Client::listening(pool.clone(), listen),
             pool,
@@ -82,6 +95,7 @@ impl App {
                 poll_refused: sync.poll_refused,
                 check_interval: sync.check_interval,
                 accept_partial_first_sync: sync.accept_partial_first_sync,
+                store_webhook_records: sync.store_webhook_records,
                 keep_deliveries: sync.keep_deliveries,
                 keep_events: sync.keep_events,
                 keep_idempotency_keys: sync.keep_idempotency_keys,

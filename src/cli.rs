@@ -74,7 +74,8 @@ impl Cli {
             Command::Migrate => migrate::run(&load(&sources, Need::Database)?).await,
             Command::Sandbox(args) => sandbox::run(args).await,
             Command::Serve(args) => {
-                serve::run(&args, load(&args.settings(sources), Need::Service)?).await
+                let sources = args.settings(sources);
+                serve::run(&args, load(&sources, Need::Service)?, sources).await
             }
         }
     }

@@ -40,6 +40,22 @@ fn only_an_event_with_its_own_time_can_be_skipped() {
             json!({ "hook": { "event": "LinkedAccount.linked" }, "data": {} }),
             false,
         ),
+        (
+            json!({ "hook": { "event": "LinkedAccount.linked" }, "data": { "account_token": "at" } }),
+            true,
+        ),
+        (
+            json!({ "hook": { "event": "Employee.changed" }, "data": { "modified_at": finish } }),
+            true,
+        ),
+        (
+            json!({ "hook": { "event": "Employee.removed" }, "data": { "id": "1" } }),
+            false,
+        ),
+        (
+            json!({ "hook": { "event": "Issue.new" }, "data": {} }),
+            false,
+        ),
     ];
     for (body, expected) in cases {
         assert_eq!(tells_its_own_time(&event(&body)), expected, "{body}");

@@ -103,7 +103,11 @@ pub(crate) fn describe() {
     );
     describe_counter!(
         "syncline_webhook_received_total",
-        "Webhooks received, by verdict."
+        "Webhooks received, by verdict. A rate of `unverified` above zero means a wrong secret, or an attack."
+    );
+    describe_counter!(
+        "syncline_webhook_commits_total",
+        "Commits that received webhooks shared."
     );
     describe_histogram!(
         "syncline_webhook_ack_duration_seconds",

@@ -26,6 +26,8 @@ pub(crate) struct Problem {
     detail: Cow<'static, str>,
     errors: Vec<Fault>,
     retry_after: Option<Duration>,
+    /// Whoever made it has told the log, or counts it only.
+    is_logged: bool,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -69,6 +71,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             retry_after: None,
+            is_logged: false,
             cause: None,
         }
     }
@@ -114,13 +117,10 @@ impl Problem {
         self
     }
 
-    /// The same as a 503: for callers to whom nothing else may be answered.
-    pub(super) fn into_unavailable(self) -> Self {
-        Self {
-            kind: Kind::Unavailable,
-            retry_after: Some(Duration::from_secs(5)),
-            ..self
-        }
+    /// Keeps it out of the log: many may come at once, and the handler has told what there is to tell.
+    pub(super) fn logged(mut self) -> Self {
+        self.is_logged = true;
+        self
     }
 
     fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
@@ -268,7 +268,7 @@ impl Problem {
 
 /// A server-side failure is worth an error in the log, with its whole chain; here and only here.
 fn log(problem: &Problem) {
-    if !problem.kind.status().is_server_error() {
+    if problem.is_logged || !problem.kind.status().is_server_error() {
         return;
     }
     let mut chain = String::new();

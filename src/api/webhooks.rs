@@ -1,39 +1,45 @@
-//! The receiver of webhooks: verify, store, answer. Everything else is a job's work.
+//! The receiver of webhooks: verify, keep, answer. Everything else is a job's work.
 //!
 //! The sender gives us ten seconds, tries three times, and drops for good what we answer with 4xx.
 //! So a delivery is answered 200 exactly when it is on disk, and 401 only when nobody with a key sent it:
 //!
 //! | case | answer |
 //! |---|---|
-//! | stored, whatever it says (also unknown event or account, duplicate, ping, broken JSON) | 200 |
+//! | kept, whatever it says (also unknown event or account, duplicate, ping, broken JSON) | 200 |
 //! | signature missing, given twice, or wrong; body too long to be verified | 401 |
 //! | no secret configured | 500 |
-//! | cannot be stored, or the body did not arrive whole | 503, to be sent again |
+//! | cannot be kept, too much at once, or the body did not arrive whole | 503, to be sent again |
 //!
-//! The body is verified byte for byte, and sealed before it touches the disk, because it may hold an account
-//! token. Nothing of it is parsed here: a job does that, in its own time.
+//! The body is verified byte for byte, and sealed before it leaves this process, because it may hold an account
+//! token. Nothing of it is parsed here: a job does that, in its own time. A flood of bad signatures costs its
+//! hashing and one counter: no statement, and a line in the log every now and then.
 
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use bytes::Bytes;
+use axum::{
+    body::{Body, HttpBody as _},
+    extract::{Request, State},
+};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
 use http::HeaderMap;
-use jobs::process_deliveries::ProcessDeliveries;
 use merge_client::webhook;
-use queue::NewJob;
 use serde::Serialize;
-use store::webhook_deliveries::{self, NewDelivery};
-use tokio::time::Instant;
+use store::webhook_deliveries::NewDelivery;
+use tokio::time::{Instant, timeout};
 
 use super::{
     Limits,
-    extract::{BodyError, Json, read_body},
+    extract::Json,
     problem::{Kind, Problem},
 };
-use crate::app::App;
+use crate::{
+    app::App,
+    inbox::{NotKept, Room},
+};
 
-/// Longest time to store a delivery; the sender waits for ten seconds.
-const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+/// When to send again what could not be kept. The sender's own pauses are one and two seconds.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The whole answer.
 #[derive(Debug, Serialize)]
@@ -48,55 +54,63 @@ pub(super) async fn receive(
 ) -> Result<Json<Receipt>, Problem> {
     let started = Instant::now();
     let outcome = take(&app, request).await;
-    let verdict = match &outcome {
-        Ok(()) => "stored",
-        Err(refusal) => refusal.verdict(),
-    };
+    let verdict = outcome.as_ref().map_or_else(Refusal::as_str, |()| "stored");
     metrics::counter!("syncline_webhook_received_total", "verdict" => verdict).increment(1);
     metrics::histogram!("syncline_webhook_ack_duration_seconds", "verdict" => verdict)
         .record(started.elapsed());
-    outcome
-        .map(|()| Json(Receipt { received: true }))
-        .map_err(Problem::from)
+    match outcome {
+        Ok(()) => Ok(Json(Receipt { received: true })),
+        Err(refusal) => {
+            if let Some(left_out) = app.refusals.pass() {
+                tracing::warn!(verdict, reason = %refusal, left_out, "webhook refused");
+            }
+            Err(refusal.into())
+        }
+    }
 }
 
 /// Why a delivery was not taken.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
 enum Refusal {
     /// Nobody with a key sent it, as far as we can tell.
+    #[error("{0}")]
     Unverified(&'static str),
     /// There is no secret to verify it with.
+    #[error("no webhook secret is configured")]
     NoSecret,
-    /// It may be taken when it is sent again.
-    NotStored(Problem),
+    /// It did not arrive whole.
+    #[error("the body did not arrive whole, or not in time")]
+    Incomplete,
+    /// More comes than can be kept.
+    #[error("too many webhooks, or too large ones, at once")]
+    Shed,
+    /// The database did not take it.
+    #[error("it could not be stored")]
+    NotStored,
 }
 
 async fn take(app: &App, request: Request) -> Result<(), Refusal> {
-    let secrets = &app.config.merge.webhook_secrets;
+    let secrets = app.webhook_secrets.active();
     if secrets.is_empty() {
         return Err(Refusal::NoSecret);
     }
     let (parts, body) = request.into_parts();
     let signature = signature(&parts.headers)?;
+    let mut room = app.inbox.room();
     let limits = Limits::of(app);
-    let body = match read_body(body, limits.webhook_body_bytes, &limits).await {
-        Ok(body) => body,
-        Err(BodyError::TooLarge) => return Err(Refusal::Unverified("the body is too long")),
-        Err(BodyError::TooSlow | BodyError::Broken) => {
-            return Err(Refusal::NotStored(Problem::unavailable(
-                "the body did not arrive whole",
-            )));
-        }
-    };
-    let key_index = webhook::verify(secrets, Some(signature), &body)
+    let reading = read(body, limits.webhook_body_bytes, &mut room);
+    let body = timeout(limits.body_timeout, reading).await;
+    let body = body.unwrap_or(Err(Refusal::Incomplete))?;
+    let secret_id = secrets
+        .verify(signature, &body)
         .map_err(|_| Refusal::Unverified("the signature is wrong"))?;
-    // In a task of its own, which goes on when we cease to wait: cut off half way, a transaction may stay open
-    // in the pool. Stored after a 503 it is sent again, and then it is a duplicate.
-    let stored = app.requests.spawn(store(app.clone(), key_index, body));
-    match tokio::time::timeout(STORE_TIMEOUT, stored).await {
-        Ok(Ok(stored)) => stored.map_err(Refusal::NotStored),
-        Ok(Err(panic)) => Err(Refusal::NotStored(Problem::unavailable(panic))),
-        Err(late) => Err(Refusal::NotStored(Problem::unavailable(late))),
-    }
+    let delivery =
+        NewDelivery::seal(&app.keyring, &body, secret_id).map_err(|_| Refusal::NotStored)?;
+    drop(body);
+    app.inbox.keep(delivery).await.map_err(|error| match error {
+        NotKept::Full => Refusal::Shed,
+        NotKept::Failed => Refusal::NotStored,
+    })
 }
 
 /// The value of the only signature header.
@@ -109,29 +123,41 @@ fn signature(headers: &HeaderMap) -> Result<&[u8], Refusal> {
     }
 }
 
-/// The delivery and the job that works it off, in one transaction.
-async fn store(app: App, key_index: usize, body: Bytes) -> Result<(), Problem> {
-    let delivery = NewDelivery::seal(&app.keyring, &body, key_index)?;
-    let shard = delivery.shard();
-    let mut transaction = app.pool.begin().await?;
-    if webhook_deliveries::insert(&mut transaction, &delivery).await? {
-        queue::enqueue(
-            &mut transaction,
-            &NewJob::new(&ProcessDeliveries { shard })?,
-        )
-        .await?;
+/// Reads a body whole, but no more than `limit` bytes, and no more than there is room for.
+async fn read(body: Body, limit: usize, room: &mut Room) -> Result<Bytes, Refusal> {
+    const TOO_LONG: Refusal = Refusal::Unverified("the body is too long");
+    if body.size_hint().lower() > limit as u64 {
+        return Err(TOO_LONG);
     }
-    transaction.commit().await?;
-    app.queue.wake();
-    Ok(())
+    let mut chunks = body.into_data_stream();
+    let mut whole = Bytes::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Refusal::Incomplete)?;
+        if whole.len() + chunk.len() > limit {
+            return Err(TOO_LONG);
+        }
+        if !room.grow(chunk.len()) {
+            return Err(Refusal::Shed);
+        }
+        if whole.is_empty() {
+            whole = chunk; // Mostly it is all there is.
+        } else {
+            let mut longer = BytesMut::from(whole);
+            longer.extend_from_slice(&chunk);
+            whole = longer.freeze();
+        }
+    }
+    Ok(whole)
 }
 
 impl Refusal {
-    fn verdict(&self) -> &'static str {
+    fn as_str(&self) -> &'static str {
         match self {
             Self::Unverified(_) => "unverified",
             Self::NoSecret => "no_secret",
-            Self::NotStored(_) => "not_stored",
+            Self::Incomplete => "incomplete",
+            Self::Shed => "shed",
+            Self::NotStored => "not_stored",
         }
     }
 }
@@ -139,16 +165,14 @@ impl Refusal {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Unverified(reason) => {
-                tracing::warn!(reason, "webhook refused");
-                // One text for all reasons: who guesses learns nothing.
+            // One text for all reasons: who guesses learns nothing.
+            Refusal::Unverified(_) => {
                 Self::new(Kind::BadSignature, "The signature is missing or wrong.")
             }
-            Refusal::NoSecret => {
-                Self::internal("a webhook came, but no webhook secret is configured")
+            Refusal::NoSecret => Self::internal(refusal).logged(),
+            Refusal::Incomplete | Refusal::Shed | Refusal::NotStored => {
+                Self::unavailable(refusal).retry_after(RETRY_AFTER).logged()
             }
-            // Whatever it was, sending it again is the only cure.
-            Refusal::NotStored(problem) => problem.into_unavailable(),
         }
     }
 }

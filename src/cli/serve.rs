@@ -20,6 +20,9 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// Connections of the API's own: no burst of jobs makes a webhook or a person wait for one.
 const API_CONNECTIONS: u32 = 10;
 
+/// How long a stop waits until the webhooks kept last are handed to the workers.
+const SETTLING: Duration = Duration::from_secs(2);
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// What this process does; by default everything.
@@ -58,14 +61,18 @@ impl Args {
 }
 
 /// Runs the service until a signal stops it.
-pub(super) async fn run(args: &Args, config: Config) -> anyhow::Result<()> {
+pub(super) async fn run(args: &Args, config: Config, sources: Sources) -> anyhow::Result<()> {
     let stop = stop::on_signal()?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
     let starting = Service::start(config, &args.role, stop.clone());
     match stop.run_until_cancelled(starting).await {
-        Some(service) => service?.run().await,
+        Some(service) => {
+            let mut service = service?;
+            service.follow(sources);
+            service.run().await
+        }
         None => Ok(()),
     }
 }
@@ -130,10 +137,17 @@ impl Service {
         if let Some(listener) = listener {
             let mut api = app.clone();
             api.pool = database::like(&app.pool, API_CONNECTIONS);
-            let pool = api.pool.clone();
+            let (pool, inbox) = (api.pool.clone(), api.inbox.clone());
+            let keeping = app.requests.spawn({
+                let (pool, queue, inbox) = (pool.clone(), api.queue.clone(), inbox.clone());
+                async move { inbox.run(pool, queue).await }
+            });
             let serving = api::serve(listener, api::router(api), app.shutdown.clone());
             self.roles.spawn(async move {
                 let served = serving.await;
+                // Nobody waits for an answer any more; drains that are not enqueued by now are found later.
+                let _ = tokio::time::timeout(SETTLING, inbox.settled()).await;
+                keeping.abort();
                 pool.close().await;
                 ("api", served.map_err(Into::into))
             });
@@ -158,6 +172,18 @@ impl Service {
                 app.metrics.run_upkeep();
             }
             ("upkeep", Ok(()))
+        });
+    }
+
+    /// Follows changes of the settings that may change while we run.
+    fn follow(&mut self, sources: Sources) {
+        if !sources.may_change() {
+            return;
+        }
+        let (secrets, shutdown) = (self.app.webhook_secrets.clone(), self.app.shutdown.clone());
+        self.roles.spawn(async move {
+            secrets.follow(&sources, shutdown).await;
+            ("settings", Ok(()))
         });
     }
 

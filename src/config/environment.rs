@@ -68,6 +68,11 @@ impl Environment {
         Ok(found.map(|found| found.value))
     }
 
+    /// Whether a variable names a file that holds the value.
+    pub(super) fn names_files(&self) -> bool {
+        self.0.keys().any(|name| name.ends_with("_FILE"))
+    }
+
     /// The settings it holds.
     pub(super) fn settings(&self) -> Result<Vec<Found>, Error> {
         let mut found: Vec<Found> = Vec::new();

@@ -9,6 +9,9 @@ use super::{Fault, form};
 /// Shortest bootstrap key: what people type by hand is guessed.
 const MIN_KEY_CHARS: usize = 16;
 
+/// What a semaphore can count on every machine.
+const LARGEST_BUFFER: usize = u32::MAX as usize;
+
 /// What we listen on, and what we accept. See `config/default.toml` for each key.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +26,8 @@ pub struct Http {
     pub body_limit_bytes: usize,
     /// Longest body of a webhook.
     pub webhook_body_limit_bytes: usize,
+    /// Bytes of webhooks under way at once.
+    pub webhook_buffer_bytes: usize,
     /// How long a body may take to arrive.
     #[serde(deserialize_with = "form::duration")]
     pub body_timeout: Duration,
@@ -50,6 +55,10 @@ impl Http {
             "http.webhook_body_limit_bytes",
             enough,
         )?;
+        let is_enough =
+            (self.webhook_body_limit_bytes..=LARGEST_BUFFER).contains(&self.webhook_buffer_bytes);
+        let reason = "expected at least http.webhook_body_limit_bytes, and at most 4 GiB";
+        Fault::unless(is_enough, "http.webhook_buffer_bytes", reason)?;
         let is_positive = !self.body_timeout.is_zero();
         Fault::unless(is_positive, "http.body_timeout", "expected more than zero")
     }

@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ::config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
+use secrecy::SecretString;
 
 use super::environment::{self, Environment};
-use super::{Config, Error, Fault};
+use super::{Config, Error, Fault, Need};
 
 /// The compiled-in defaults: every key there is.
 const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -49,6 +50,19 @@ impl Sources {
             environment: Environment::of_process(),
             flags: Vec::new(),
         }
+    }
+
+    /// The signing secrets of webhooks as the sources say now.
+    ///
+    /// # Errors
+    /// As for [`Config::load`].
+    pub fn webhook_secrets(&self) -> Result<Vec<SecretString>, Error> {
+        Ok(Config::load(self, Need::Service)?.merge.webhook_secrets)
+    }
+
+    /// Whether any setting comes from a file, and may so change while we run.
+    pub fn may_change(&self) -> bool {
+        self.file.is_some() || self.environment.names_files()
     }
 
     pub(super) fn layers(&self) -> Result<Layers, Error> {

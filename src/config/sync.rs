@@ -31,7 +31,9 @@ pub struct Sync {
     pub check_interval: Duration,
     /// Whether PARTIALLY_SYNCED completes a first sync.
     pub accept_partial_first_sync: bool,
-    /// How long processed webhooks are kept.
+    /// Whether records that webhooks bring are stored.
+    pub store_webhook_records: bool,
+    /// How long received webhooks are kept.
     #[serde(deserialize_with = "form::duration")]
     pub keep_deliveries: Duration,
     /// How long events can be read.

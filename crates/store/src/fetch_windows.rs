@@ -166,7 +166,14 @@ pub async fn save_page(
         remember_sightings(conn, window, records).await?;
     }
     if counts.changed() > 0 {
-        count_changes(conn, window, counts.inserted, changed_at).await?;
+        count_changes(
+            conn,
+            window.account_id,
+            &window.model_id,
+            counts.inserted,
+            changed_at,
+        )
+        .await?;
     }
     let saved = sqlx::query!(
         r#"
@@ -193,6 +200,29 @@ pub async fn save_page(
     window.pages += 1;
     window.cursor = next_cursor.map(str::to_owned);
     Ok(counts)
+}
+
+/// Stores records that were told outside of any window, by the same rules as a page. `None`, and nothing is stored,
+/// before the first window of the model is closed: it brings them, too.
+///
+/// Not for models that are read whole: a walk under way would not meet the record, and take it for deleted.
+pub async fn save_news(
+    conn: &mut PgConnection,
+    account_id: AccountId,
+    model_id: &str,
+    records: &[NewRecord<'_>],
+) -> Result<Option<Counts>, Error> {
+    let progress = match lock_model(conn, account_id, model_id).await {
+        Ok(progress) if progress.fetched_through.is_some() => progress,
+        Ok(_) | Err(Error::AccountGone(_)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let changed_at = progress.next_change;
+    let counts = model_records::upsert(conn, account_id, model_id, records, changed_at).await?;
+    if counts.changed() > 0 {
+        count_changes(conn, account_id, model_id, counts.inserted, changed_at).await?;
+    }
+    Ok(Some(counts))
 }
 
 /// What a closed window leaves.
@@ -422,7 +452,8 @@ async fn lock_model(
 /// Counts new records into the model's row, and notes the time that the changes bear.
 async fn count_changes(
     conn: &mut PgConnection,
-    window: &Window,
+    account_id: AccountId,
+    model_id: &str,
     inserted: u64,
     changed_at: DateTime<Utc>,
 ) -> Result<(), Error> {
@@ -433,8 +464,8 @@ async fn count_changes(
         WHERE account_id = $1
           AND model_id = $2
         "#,
-        window.account_id as AccountId,
-        window.model_id,
+        account_id as AccountId,
+        model_id,
         count(inserted),
         changed_at
     )
@@ -488,7 +519,7 @@ async fn delete_absent(
     .during("mark absent records as deleted")?
     .unsigned_abs();
     if absent > 0 {
-        count_changes(conn, window, 0, changed_at).await?;
+        count_changes(conn, window.account_id, &window.model_id, 0, changed_at).await?;
     }
     forget_sightings(conn, window).await?;
     Ok(absent)

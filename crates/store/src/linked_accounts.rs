@@ -14,11 +14,13 @@ use crate::error::During;
 use crate::events::{self, EventType};
 use crate::{AccountId, Error};
 
+mod finding;
 mod health;
 mod linking;
 mod polling;
 mod token;
 
+pub use finding::{Hint, Meant, find_meant, lock_many};
 pub use health::{Health, note_refusal, record_health, take_due_checks};
 pub use linking::{
     LinkOutcome, Linked, NewAccount, Pending, find_for_link, link, linkable_categories,
@@ -188,7 +190,7 @@ pub async fn lock(conn: &mut PgConnection, id: AccountId) -> Result<Option<Accou
     .during("lock a linked account")
 }
 
-/// Finds the account that a webhook means, by Merge's id of it.
+/// Finds an account by Merge's id of it.
 pub async fn find_by_merge_id(
     conn: &mut PgConnection,
     merge_account_id: &str,
@@ -204,27 +206,6 @@ pub async fn find_by_merge_id(
     .fetch_optional(conn)
     .await
     .during("find a linked account by Merge's id")
-}
-
-/// Finds the account that a webhook means, by our name of the connection and its category.
-pub async fn find_by_origin_id(
-    conn: &mut PgConnection,
-    end_user_origin_id: &str,
-    category: &str,
-) -> Result<Option<AccountId>, Error> {
-    sqlx::query_scalar!(
-        r#"
-        SELECT id AS "id: AccountId"
-        FROM syncline.linked_accounts
-        WHERE end_user_origin_id = $1
-          AND category = $2
-        "#,
-        end_user_origin_id,
-        category
-    )
-    .fetch_optional(conn)
-    .await
-    .during("find a linked account by its origin id")
 }
 
 /// Stores Merge's id of an account that was found by other means, unless one is stored already.

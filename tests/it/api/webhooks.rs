@@ -1,10 +1,16 @@
 //! The receiver of webhooks, against every example of what is sent.
 
+use std::time::Duration;
+
+use axum::body::Body;
 use http::Method;
 use merge_client::webhook::{HEADER, sign};
 use serde_json::{Value, json};
+use syncline::config::{Environment, Sources};
+use syncline::webhook_secrets::WebhookSecrets;
+use tokio_util::sync::CancellationToken;
 
-use crate::support::{Call, TestApp, WEBHOOK_SECRET, webhook_examples};
+use crate::support::{Call, Logs, TestApp, WEBHOOK_SECRET, webhook_examples};
 
 const PATHS: [&str; 4] = [
     "/api/webhooks/merge",
@@ -123,17 +129,160 @@ async fn without_a_secret_says_that_it_is_our_fault() {
 }
 
 #[tokio::test]
-async fn asks_to_be_sent_again_what_cannot_be_stored() {
+async fn asks_to_be_sent_again_what_cannot_be_stored_and_takes_it_when_it_can() {
     let app = TestApp::new().await;
-    app.database_gone().await;
     let body = b"{}";
+    let call = || delivery(PATHS[0], body, &sign(WEBHOOK_SECRET, body));
+    app.call(call()).await.expect(200);
 
-    let answer = app
-        .call(delivery(PATHS[0], body, &sign(WEBHOOK_SECRET, body)))
-        .await;
+    let cut_off = app.cut_off_database().await;
+    for _ in 0..2 {
+        let answer = app.call_only(call()).await;
+        answer.expect(503);
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+
+    cut_off.end().await;
+    app.call(call()).await.expect(200);
+    assert_eq!(app.count_deliveries().await, 2);
+}
+
+#[tokio::test]
+async fn those_that_come_together_share_commits_and_each_is_kept() {
+    let app = TestApp::new().await;
+    let bodies: Vec<String> = (0..300)
+        .map(|number| format!(r#"{{"n":{number}}}"#))
+        .collect();
+    let calls = bodies.iter().map(|body| {
+        let body = body.as_bytes();
+        app.call(delivery(PATHS[0], body, &sign(WEBHOOK_SECRET, body)))
+    });
+
+    for answer in futures::future::join_all(calls).await {
+        answer.expect(200);
+    }
+
+    assert_eq!(app.count_deliveries().await, bodies.len());
+    let commits = app.count_commits_of_deliveries().await;
+    assert!(commits < 100, "{commits} commits");
+}
+
+#[tokio::test]
+async fn a_flood_of_bad_signatures_reaches_neither_the_database_nor_the_log() {
+    let app = TestApp::new().await;
+    let logs = Logs::capture();
+    let _cut_off = app.cut_off_database().await;
+
+    for number in 0..50 {
+        let body = format!("{number}");
+        let forged = sign("another-secret", body.as_bytes());
+        let answer = app.call_only(delivery(PATHS[0], body.as_bytes(), &forged));
+        answer.await.expect(401);
+    }
+
+    let text = logs.text();
+    let lines = text.lines().filter(|line| line.contains("webhook refused"));
+    assert_eq!(lines.count(), 1, "{text}");
+}
+
+#[tokio::test]
+async fn more_than_there_is_room_for_is_asked_to_come_again() {
+    let app = TestApp::with_settings(&[
+        ("SYNCLINE__HTTP__WEBHOOK_BODY_LIMIT_BYTES", "1024"),
+        ("SYNCLINE__HTTP__WEBHOOK_BUFFER_BYTES", "2048"),
+    ])
+    .await;
+    let body = [b' '; 1000];
+    let call = || delivery(PATHS[0], &body, &sign(WEBHOOK_SECRET, &body));
+    let mut others = app.inbox().room();
+    assert!(others.grow(1500));
+
+    let answer = app.call(call()).await;
 
     answer.expect(503);
     assert!(answer.header("retry-after").is_some());
+    drop(others);
+    app.call(call()).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_end_is_cut_off() {
+    let app = TestApp::with_settings(&[("SYNCLINE__HTTP__BODY_TIMEOUT", "50ms")]).await;
+    let never = futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
+    let call = delivery(PATHS[0], b"", "signature").body(Body::from_stream(never));
+
+    app.call(call).await.expect(503);
+}
+
+#[tokio::test]
+async fn another_secret_counts_from_the_next_delivery_on() {
+    let app = TestApp::new().await;
+    let body = b"{}";
+    let by = |secret: &str| delivery(PATHS[0], body, &sign(secret, body));
+    app.call(by("next")).await.expect(401);
+
+    let both = vec!["next".into(), WEBHOOK_SECRET.into()];
+    app.webhook_secrets().replace(both);
+    for secret in ["next", WEBHOOK_SECRET] {
+        app.call(by(secret)).await.expect(200);
+    }
+
+    app.webhook_secrets().replace(vec!["next".into()]);
+    app.call(by(WEBHOOK_SECRET)).await.expect(401);
+    app.call(by("next")).await.expect(200);
+}
+
+#[tokio::test]
+async fn secrets_in_a_file_are_followed_while_it_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secrets");
+    std::fs::write(&file, "old").unwrap();
+    let sources = Sources {
+        environment: Environment::of([
+            ("DATABASE_URL", "postgres://127.0.0.1/nothing"),
+            ("MERGE_API_KEY", "key"),
+            ("MERGE_WEBHOOK_SECRET_FILE", file.to_str().unwrap()),
+            (
+                "SYNCLINE_ENCRYPTION_KEY",
+                "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+            ),
+        ]),
+        ..Sources::default()
+    };
+    let secrets = WebhookSecrets::new(sources.webhook_secrets().unwrap());
+    let are_active = async |expected: &[&str]| {
+        let is_active = |secret: &&str| {
+            let signature = sign(secret, b"{}");
+            secrets.active().verify(signature.as_bytes(), b"{}").is_ok()
+        };
+        while secrets.active().ids().len() != expected.len() || !expected.iter().all(is_active) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let stop = CancellationToken::new();
+
+    let changing = async {
+        std::fs::write(&file, "new, old").unwrap();
+        are_active(&["new", "old"]).await;
+        std::fs::write(&file, "").unwrap();
+        assert!(sources.webhook_secrets().is_err());
+        are_active(&["new", "old"]).await;
+        std::fs::write(&file, "new").unwrap();
+        are_active(&["new"]).await;
+        stop.cancel();
+    };
+    tokio::join!(secrets.follow(&sources, stop.clone()), changing);
+}
+
+#[tokio::test]
+async fn what_a_killed_process_left_without_a_job_gets_one_at_the_next_start() {
+    let app = TestApp::new().await;
+    app.keep_without_job(b"{}").await;
+    app.assert_nothing_enqueued().await;
+
+    app.start_another().await;
+
+    assert_eq!(app.pending("process_deliveries").await.len(), 1);
 }
 
 #[tokio::test]

@@ -28,14 +28,15 @@ async fn link_tokens_that_nobody_fetched_are_erased() {
 #[tokio::test]
 async fn deliveries_that_wait_without_a_job_get_one() {
     let workshop = Workshop::new().await;
-    let delivery = NewDelivery::seal(&workshop.context.keyring, b"{}", 0).unwrap();
+    let delivery = NewDelivery::seal(&workshop.context.keyring, b"{}", "secret").unwrap();
     let mut conn = workshop.pool().acquire().await.unwrap();
-    webhook_deliveries::insert(&mut conn, &delivery)
+    webhook_deliveries::insert(&mut conn, vec![delivery])
         .await
         .unwrap();
 
-    workshop.perform(&Maintain {}).await;
+    let job = workshop.perform(&Maintain {}).await;
 
+    assert_eq!(job.state, JobState::Completed, "{job:?}");
     assert_eq!(workshop.verdicts().await[0].0, "unknown_account");
 }
 

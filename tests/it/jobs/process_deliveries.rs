@@ -203,11 +203,15 @@ async fn deliveries_that_make_no_sense_do_not_block_the_others() {
         id: account.id,
         merge_id: uuid::Uuid::new_v4(),
     };
-    let bodies: [Vec<u8>; 7] = [
+    let bodies: [Vec<u8>; 8] = [
         b"{ not json".to_vec(),
         b"[]".to_vec(),
         b"\"\\u0000\"".to_vec(),
         json!({ "response": "test" }).to_string().into_bytes(),
+        // No text that Postgres takes as a parameter.
+        json!({ "event": "Employee.synced", "linked_account": { "id": "a\u{0}b" } })
+            .to_string()
+            .into_bytes(),
         body(&account, "Something\u{0}.new", &json!({ "a": 1 }))
             .to_string()
             .into_bytes(),
@@ -240,6 +244,7 @@ async fn deliveries_that_make_no_sense_do_not_block_the_others() {
         "unparseable",
         "unparseable",
         "ignored",
+        "unparseable",
         "ignored",
         "unknown_account",
         "ignored",
@@ -302,10 +307,11 @@ async fn news_of_an_account_that_is_not_linked_yet_are_not_lost() {
             "data": { "is_initial_sync": true },
         }))
         .await;
-    assert_eq!(workshop.verdicts().await[0].0, "ignored");
+    assert_eq!(workshop.verdicts().await[0].0, "parked");
 
     workshop.exchange("acme", &completed.public_token).await;
 
+    assert_eq!(workshop.verdicts().await[0].0, "processed");
     let account = Account {
         id: result["linked_account_id"]
             .as_str()
@@ -363,5 +369,191 @@ async fn an_account_named_by_origin_id_only_is_found_and_its_id_learned() {
     assert_eq!(
         workshop.account(account.id).await.merge_account_id,
         Some(account.merge_id.to_string())
+    );
+}
+
+/// An event about the first employee, as it would be after the next sync: the event, and the record in it.
+async fn next_employee(workshop: &Workshop, account: &Account, event: &str) -> (Value, Value) {
+    let stored = sqlx::query_scalar!(
+        r#"
+        SELECT data AS "data: sqlx::types::Json<Value>"
+        FROM syncline.model_records
+        WHERE account_id = $1
+          AND model_id = 'hris.Employee'
+        ORDER BY merge_id
+        LIMIT 1
+        "#,
+        account.id as store::AccountId
+    )
+    .fetch_one(workshop.pool())
+    .await
+    .unwrap();
+    let mut record = stored.0;
+    record["first_name"] = "Zoë".into();
+    record["modified_at"] = "2099-01-01T00:00:00.000001Z".into();
+    (body(account, event, &record), record)
+}
+
+/// The stored employee of that id: its data, and whether it is deleted.
+async fn employee(workshop: &Workshop, record: &Value) -> (Value, bool) {
+    let row = sqlx::query!(
+        r#"
+        SELECT data AS "data: sqlx::types::Json<Value>", is_deleted
+        FROM syncline.model_records
+        WHERE merge_id = $1
+        "#,
+        record["id"].as_str().unwrap()
+    )
+    .fetch_one(workshop.pool())
+    .await
+    .unwrap();
+    (row.data.0, row.is_deleted)
+}
+
+#[tokio::test]
+async fn a_changed_record_is_stored_at_once_and_an_older_one_is_not() {
+    let workshop = Workshop::new().await;
+    let account = workshop.synced("acme").await;
+    let (changed, record) = next_employee(&workshop, &account, "Employee.changed").await;
+    let before = requests(&workshop, &account);
+
+    workshop.deliver(&changed).await;
+    assert_eq!(employee(&workshop, &record).await, (record.clone(), false));
+
+    let mut older = changed.clone();
+    older["data"]["first_name"] = "Zoe".into();
+    older["data"]["modified_at"] = "2098-01-01T00:00:00Z".into();
+    workshop.deliver(&older).await;
+    assert_eq!(employee(&workshop, &record).await, (record.clone(), false));
+
+    let mut removed = changed.clone();
+    removed["hook"]["event"] = "Employee.removed".into();
+    workshop.deliver(&removed).await;
+    assert!(employee(&workshop, &record).await.1);
+    let details: Vec<_> = workshop.verdicts().await;
+    let details: Vec<_> = details.iter().map(|(_, detail)| detail.as_str()).collect();
+    assert_eq!(
+        details,
+        ["a record stored", "nothing new", "a record stored"]
+    );
+    assert_eq!(requests(&workshop, &account), before);
+}
+
+#[tokio::test]
+async fn a_new_record_is_counted_and_seen_by_readers() {
+    let workshop = Workshop::new().await;
+    let account = workshop.synced("acme").await;
+    let before = workshop.model(account.id, "hris.Employee").await;
+    let (mut added, mut record) = next_employee(&workshop, &account, "Employee.added").await;
+    record["id"] = "11111111-2222-3333-4444-555555555555".into();
+    added["data"] = record.clone();
+
+    workshop.deliver(&added).await;
+
+    let after = workshop.model(account.id, "hris.Employee").await;
+    assert_eq!(after.records, before.records + 1);
+    assert_eq!(after.fetched_through, before.fetched_through);
+    assert_eq!(employee(&workshop, &record).await, (record, false));
+}
+
+#[tokio::test]
+async fn records_of_webhooks_can_be_left_to_polls() {
+    let workshop = Workshop::with(|_, settings| settings.store_webhook_records = false).await;
+    let account = workshop.synced("acme").await;
+    let (changed, record) = next_employee(&workshop, &account, "Employee.changed").await;
+    let requests_before = requests(&workshop, &account);
+
+    workshop.deliver(&changed).await;
+
+    assert_ne!(employee(&workshop, &record).await.0, record);
+    assert!(requests(&workshop, &account) > requests_before);
+    assert_eq!(workshop.verdicts().await[0].1, "polled: a record changed");
+}
+
+#[tokio::test]
+async fn a_record_that_comes_before_its_models_first_load_is_left_to_that() {
+    let workshop = Workshop::new().await;
+    let account = workshop.linked("acme").await;
+    let record = json!({ "id": "r", "modified_at": "2099-01-01T00:00:00Z" });
+
+    workshop
+        .deliver(&body(&account, "Employee.added", &record))
+        .await;
+
+    assert_eq!(workshop.verdicts().await[0].0, "ignored");
+    workshop.sandbox.advance(SYNC);
+    workshop.poll(&account).await;
+    workshop.assert_equal_to_truth(&account).await;
+}
+
+#[tokio::test]
+async fn a_delivery_names_the_jobs_it_caused() {
+    let workshop = Workshop::new().await;
+    let account = workshop.synced("acme").await;
+    let polled = body(&account, "Issue.new", &json!({ "id": "i" }));
+    let ids = [
+        workshop.keep_delivery(polled.to_string().as_bytes()).await,
+        workshop
+            .keep_delivery(format!("{polled} ").as_bytes())
+            .await,
+    ];
+
+    workshop.run().await;
+
+    for id in ids {
+        let caused = workshop.delivery(id).await.job_ids.unwrap();
+        assert_eq!(caused.len(), 1);
+        let job = workshop.job(queue::JobId(caused[0])).await;
+        assert_eq!(job.kind, "poll_sync_status");
+    }
+}
+
+#[tokio::test]
+async fn what_came_before_merges_id_was_known_is_judged_again() {
+    let workshop = Workshop::new().await;
+    let (begun, link_token) = workshop.begin_link("acme", "hris").await;
+    let completed = workshop.finish_link(&link_token);
+    let early = json!({
+        "hook": { "event": "LinkedAccount.sync_completed" },
+        "linked_account": { "id": completed.linked_account_id, "category": "hris" },
+        "data": { "is_initial_sync": true },
+    });
+    workshop.deliver(&early).await;
+    assert_eq!(workshop.verdicts().await[0].0, "unknown_account");
+
+    workshop.exchange("acme", &completed.public_token).await;
+
+    assert_eq!(workshop.verdicts().await[0].0, "processed");
+    assert!(begun.result.is_some());
+}
+
+#[tokio::test]
+async fn twins_that_wait_together_are_acted_on_once_and_a_replay_always() {
+    let workshop = Workshop::new().await;
+    let account = workshop.synced("acme").await;
+    let word = body(
+        &account,
+        "Employee.synced",
+        &json!({ "sync_status": "DONE" }),
+    );
+    let word = word.to_string();
+    let first = workshop.keep_delivery(word.as_bytes()).await;
+    let second = workshop.keep_delivery(word.as_bytes()).await;
+    workshop.run().await;
+    assert_eq!(workshop.delivery(second).await.duplicate_of, Some(first));
+    assert_eq!(workshop.delivery(second).await.account_id, Some(account.id));
+
+    let mut conn = workshop.pool().acquire().await.unwrap();
+    let replayed = store::webhook_deliveries::replay(&mut conn, second).await;
+    drop(conn);
+    workshop
+        .perform(&jobs::process_deliveries::ProcessDeliveries {
+            shard: replayed.unwrap().shards[0],
+        })
+        .await;
+
+    assert_eq!(
+        workshop.verdicts().await[1],
+        ("processed".into(), "polled: it tells no time".into())
     );
 }

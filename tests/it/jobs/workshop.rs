@@ -21,8 +21,8 @@ use sqlx::PgPool;
 use sqlx::types::Json;
 use store::linked_accounts::{self, LinkedAccount};
 use store::model_syncs::{self, ModelSync};
-use store::webhook_deliveries::{self, NewDelivery};
-use store::{AccountId, Keyring, sealed_link_tokens};
+use store::webhook_deliveries::{self, DeliveryView, NewDelivery};
+use store::{AccountId, DeliveryId, Keyring, sealed_link_tokens};
 use test_support::TestDatabase;
 
 pub(super) const API_KEY: &str = "sandbox-key-of-the-job-tests";
@@ -284,19 +284,24 @@ impl Workshop {
             .unwrap()
     }
 
-    /// Keeps a webhook in the inbox and enqueues its job, as the HTTP side does; false when it is put aside.
-    pub(super) async fn keep_delivery(&self, body: &[u8]) -> bool {
-        let delivery = NewDelivery::seal(&self.context.keyring, body, 0).unwrap();
+    /// Keeps a webhook in the inbox and enqueues its job, as the HTTP side does.
+    pub(super) async fn keep_delivery(&self, body: &[u8]) -> DeliveryId {
+        let delivery = NewDelivery::seal(&self.context.keyring, body, "secret").unwrap();
+        let (id, shard) = (delivery.id(), delivery.shard());
         let mut conn = self.pool().acquire().await.unwrap();
-        let is_news = webhook_deliveries::insert(&mut conn, &delivery)
+        webhook_deliveries::insert(&mut conn, vec![delivery])
             .await
             .unwrap();
         drop(conn);
-        self.enqueue(&ProcessDeliveries {
-            shard: delivery.shard(),
-        })
-        .await;
-        is_news
+        self.enqueue(&ProcessDeliveries { shard }).await;
+        id
+    }
+
+    /// A delivery as people see it.
+    pub(super) async fn delivery(&self, id: DeliveryId) -> DeliveryView {
+        let mut conn = self.pool().acquire().await.unwrap();
+        let found = webhook_deliveries::find(&mut conn, id).await.unwrap();
+        found.unwrap()
     }
 
     /// Keeps a webhook and acts on it.

@@ -17,12 +17,14 @@ use merge_sandbox::{AccountPlan, CompleteLink, Running, Sandbox};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use queue::Registry;
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, PgPool, postgres::PgConnectOptions};
 use store::AccountId;
 use syncline::{
     api,
     app::App,
     config::{Config, Environment, Need, Sources},
+    inbox::Inbox,
+    webhook_secrets::WebhookSecrets,
 };
 use test_support::TestDatabase;
 use tower::ServiceExt;
@@ -99,6 +101,10 @@ impl TestApp {
         let sandbox = Sandbox::start(options).await.unwrap();
         let config = config(&database.url(), sandbox.base_url().as_str(), variables);
         let app = App::new(config, database.pool().clone(), METRICS.clone()).unwrap();
+        // Opens its connection now. Cut off in the middle of that, by the end of a test, the server would wait for it.
+        app.queue.wake();
+        run_inbox(&app);
+        app.inbox.settled().await;
         let context = Arc::new(app.job_context());
         Self {
             app,
@@ -120,9 +126,34 @@ impl TestApp {
 
     /// Makes a request in process, through every layer of the router.
     pub(crate) async fn call(&self, call: Call) -> Answer {
+        let answer = self.call_only(call).await;
+        self.app.inbox.settled().await;
+        answer
+    }
+
+    /// The same, without waiting until what it left to do is enqueued.
+    pub(crate) async fn call_only(&self, call: Call) -> Answer {
         let router = api::router(self.app.clone());
         let Ok(response) = router.oneshot(call.into_request()).await;
         Answer::read(response).await
+    }
+
+    /// Where webhooks are handed in.
+    pub(crate) fn inbox(&self) -> &Inbox {
+        &self.app.inbox
+    }
+
+    /// What webhooks are signed with.
+    pub(crate) fn webhook_secrets(&self) -> &WebhookSecrets {
+        &self.app.webhook_secrets
+    }
+
+    /// Starts the service once more, as in another process; when it has looked around.
+    pub(crate) async fn start_another(&self) {
+        let config = (*self.app.config).clone();
+        let another = App::new(config, self.pool().clone(), METRICS.clone()).unwrap();
+        run_inbox(&another);
+        another.inbox.settled().await;
     }
 
     pub(crate) async fn post(&self, path: &str, body: impl Borrow<Value>) -> Answer {
@@ -238,10 +269,58 @@ impl TestApp {
         key.expose().to_owned()
     }
 
+    /// Cuts every connection to the database, and lets nobody open another.
+    pub(crate) async fn cut_off_database(&self) -> CutOff {
+        let options: PgConnectOptions = self.database.url().parse().unwrap();
+        let name = options.get_database().unwrap().to_owned();
+        let connection = options.database("postgres").connect().await.unwrap();
+        let mut cut_off = CutOff { connection, name };
+        cut_off
+            .run("ALTER DATABASE {} ALLOW_CONNECTIONS false")
+            .await;
+        cut_off
+            .run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'")
+            .await;
+        cut_off
+    }
+
     /// Takes the database away from the service.
     pub(crate) async fn database_gone(&self) {
         self.pool().close().await;
     }
+}
+
+/// A database that lets nobody in.
+pub(crate) struct CutOff {
+    connection: PgConnection,
+    name: String,
+}
+
+impl CutOff {
+    /// Lets others in again.
+    pub(crate) async fn end(mut self) {
+        self.run("ALTER DATABASE {} ALLOW_CONNECTIONS true").await;
+    }
+
+    /// Runs a statement with the database's name in it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "databases' names are made at run time"
+    )]
+    async fn run(&mut self, statement: &str) {
+        let statement = statement.replace("{}", &self.name);
+        sqlx::raw_sql(AssertSqlSafe(statement))
+            .execute(&mut self.connection)
+            .await
+            .unwrap();
+    }
+}
+
+/// Writes what is handed in, until the test ends.
+fn run_inbox(app: &App) {
+    let (pool, queue, inbox) = (app.pool.clone(), app.queue.clone(), app.inbox.clone());
+    app.requests
+        .spawn(async move { inbox.run(pool, queue).await });
 }
 
 fn config(database_url: &str, merge_url: &str, variables: &[(&str, &str)]) -> Config {

@@ -38,6 +38,11 @@ impl Call {
         self
     }
 
+    pub(crate) fn body(mut self, body: Body) -> Self {
+        *self.0.body_mut() = body;
+        self
+    }
+
     /// Sets one of the headers that every call has, adds any other; `value` may be what no client would send.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         let name: HeaderName = name.parse().unwrap();

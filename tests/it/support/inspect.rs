@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
-use store::{AccountId, linked_accounts, model_syncs};
+use store::webhook_deliveries::{self, NewDelivery};
+use store::{AccountId, Keyring, linked_accounts, model_syncs};
 
 use super::TestApp;
 
@@ -32,6 +33,25 @@ impl TestApp {
     /// Webhooks in the inbox.
     pub(crate) async fn count_deliveries(&self) -> usize {
         self.verdicts().await.len()
+    }
+
+    /// Transactions that put webhooks into the inbox; none of which was touched since.
+    pub(crate) async fn count_commits_of_deliveries(&self) -> i64 {
+        sqlx::query_scalar!(
+            r#"SELECT count(DISTINCT xmin::text) AS "n!" FROM syncline.webhook_deliveries"#
+        )
+        .fetch_one(self.pool())
+        .await
+        .unwrap()
+    }
+
+    /// Keeps a webhook as a receiver does that is killed then.
+    pub(crate) async fn keep_without_job(&self, body: &[u8]) {
+        let delivery = NewDelivery::seal(&Keyring::random(), body, "secret").unwrap();
+        let mut connection = self.pool().acquire().await.unwrap();
+        webhook_deliveries::insert(&mut connection, vec![delivery])
+            .await
+            .unwrap();
     }
 
     /// What became of the webhooks in the inbox, oldest first.

@@ -1,11 +1,12 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize as _;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::account::canonical;
-use crate::{AccountToken, SyncStatus, decode};
+use crate::{AccountToken, Record, SyncStatus, decode};
 
 /// A delivery, read leniently: what is missing or of another type than expected counts as not told.
 #[derive(Debug, Clone)]
@@ -66,6 +67,15 @@ pub enum EventKind {
         /// How the sync ended.
         status: ModelSyncStatus,
     },
+    /// `{Model}.added`, `.changed` or `.removed`: a third party told Merge between two syncs.
+    RecordChanged {
+        /// The model's name in events, as above.
+        model_event: String,
+        /// The whole record, marked as deleted if it was removed. `None` when there is none that can be read.
+        record: Option<Box<Record>>,
+    },
+    /// Something about the account itself: `LinkedAccount.deleted`, `Issue.…`. Ask Merge what.
+    AccountChanged,
     /// What the dashboard's test button posts.
     TestPing,
     /// Everything else: kept and acknowledged.
@@ -107,7 +117,7 @@ impl Event {
             .find_map(|place| text(&root, place))
             .unwrap_or_default();
         let account = account(&root);
-        let kind = kind(&name, &root, &account);
+        let kind = kind(&name, &root, &account, body);
         Ok(Self {
             name,
             account,
@@ -135,7 +145,7 @@ fn account(root: &Value) -> AccountRef {
     }
 }
 
-fn kind(name: &str, root: &Value, account: &AccountRef) -> EventKind {
+fn kind(name: &str, root: &Value, account: &AccountRef, body: &[u8]) -> EventKind {
     let flag = |place: &str| root.pointer(place).and_then(Value::as_bool);
     match name {
         "" if root.get("response").is_some() => EventKind::TestPing,
@@ -151,14 +161,34 @@ fn kind(name: &str, root: &Value, account: &AccountRef) -> EventKind {
             is_initial_sync: flag("/data/is_initial_sync"),
             models: marks(root),
         },
-        _ => match name.strip_suffix(".synced") {
-            Some(model_event) => EventKind::ModelSynced {
+        _ => match name.rsplit_once('.') {
+            Some(("LinkedAccount" | "Issue", _)) => EventKind::AccountChanged,
+            Some((model_event, "synced")) => EventKind::ModelSynced {
                 model_event: model_event.to_owned(),
                 status: model_status(root),
             },
-            None => EventKind::Other,
+            Some((model_event, change @ ("added" | "changed" | "removed"))) => {
+                EventKind::RecordChanged {
+                    model_event: model_event.to_owned(),
+                    record: record(body, change == "removed").map(Box::new),
+                }
+            }
+            _ => EventKind::Other,
         },
     }
+}
+
+/// The record that an event carries, in Merge's own spelling: numbers and times may not pass through our types.
+fn record(body: &[u8], is_removed: bool) -> Option<Record> {
+    #[derive(Deserialize)]
+    struct Body {
+        data: Box<RawValue>,
+    }
+
+    let body: Body = serde_json::from_slice(body).ok()?;
+    let mut record = Record::parse(body.data).ok()?;
+    record.is_deleted |= is_removed;
+    Some(record)
 }
 
 /// The entries of the map from model id to status. A retired form has other keys there, which are no model ids.
@@ -333,6 +363,58 @@ mod tests {
     }
 
     #[test]
+    fn record_events_bring_the_record_as_it_is_spelled() {
+        for (file, is_deleted) in [
+            ("record_added.json", false),
+            ("record_changed.json", false),
+            ("record_removed.json", true),
+        ] {
+            let EventKind::RecordChanged {
+                model_event,
+                record: Some(record),
+            } = event(file).kind
+            else {
+                panic!("{file}");
+            };
+            assert_eq!(model_event, "Employee", "{file}");
+            assert_eq!(record.is_deleted, is_deleted, "{file}");
+            assert!(record.modified_at.is_some(), "{file}");
+            let body = String::from_utf8(fixtures::body(file)).unwrap();
+            assert!(body.contains(record.data.get()), "{file}");
+        }
+        let removed = br#"{"event": "Employee.removed", "data": {"id": "1"}}"#;
+        let EventKind::RecordChanged {
+            record: Some(record),
+            ..
+        } = Event::parse(removed).unwrap().kind
+        else {
+            panic!();
+        };
+        assert!(record.is_deleted);
+        let none = br#"{"event": "Employee.changed", "data": [1]}"#;
+        assert!(matches!(
+            Event::parse(none).unwrap().kind,
+            EventKind::RecordChanged { record: None, .. }
+        ));
+    }
+
+    #[test]
+    fn what_concerns_the_account_itself_is_told_apart() {
+        for file in [
+            "linked_account_deleted.json",
+            "issue_new.json",
+            "issue_reopened.json",
+            "issue_resolved.json",
+            "status_changed_unfired.json",
+        ] {
+            assert!(
+                matches!(event(file).kind, EventKind::AccountChanged),
+                "{file}"
+            );
+        }
+    }
+
+    #[test]
     fn odd_bodies_are_no_faults() {
         for (body, name) in [
             (
@@ -355,10 +437,7 @@ mod tests {
             event("send_test_ping.json").kind,
             EventKind::TestPing
         ));
-        assert!(matches!(
-            event("record_changed.json").kind,
-            EventKind::Other
-        ));
+        assert!(matches!(event("unknown_event.json").kind, EventKind::Other));
         assert_eq!(Event::parse(b"[]").unwrap_err(), Unparseable);
     }
 }

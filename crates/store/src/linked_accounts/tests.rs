@@ -453,14 +453,50 @@ async fn a_merge_id_is_learned_once() {
         Some(first)
     );
     assert_eq!(find_by_merge_id(&mut conn, "other").await.unwrap(), None);
-    assert_eq!(
-        find_by_origin_id(&mut conn, "o2", "hris").await.unwrap(),
-        Some(pending.id)
-    );
-    assert_eq!(
-        find_by_origin_id(&mut conn, "o2", "ats").await.unwrap(),
-        None
-    );
+}
+
+#[tokio::test]
+async fn webhooks_lead_to_accounts_by_either_name() {
+    let database = TestDatabase::new().await;
+    let mut conn = database.pool().acquire().await.unwrap();
+    let first = active(&mut conn, &Keyring::random(), "o1").await;
+    let pending = prepare_pending(&mut conn, &new_account("o2"))
+        .await
+        .unwrap()
+        .id;
+    let hint = |merge_account_id, origin_id: Option<_>, category: &str| Hint {
+        merge_account_id,
+        origin: origin_id.map(|origin_id| (origin_id, category.to_owned())),
+    };
+
+    let meant = find_meant(
+        &mut conn,
+        &[
+            hint(Some("m_o1"), Some("o2"), "hris"),
+            hint(None, None, ""),
+            hint(Some("other"), Some("o2"), "hris"),
+            hint(None, Some("o2"), "ats"),
+        ],
+    )
+    .await
+    .unwrap();
+
+    let found: Vec<_> = meant
+        .iter()
+        .map(|meant| (meant.by_merge_id, meant.by_origin_id))
+        .collect();
+    let expected = [
+        (Some(first), Some(pending)),
+        (None, None),
+        (None, Some(pending)),
+        (None, None),
+    ];
+    assert_eq!(found, expected);
+    let held = lock_many(&mut conn, &[pending, AccountId::new(), first])
+        .await
+        .unwrap();
+    let held: Vec<_> = held.into_iter().map(|account| account.id).collect();
+    assert_eq!(held, [first, pending]);
 }
 
 #[tokio::test]
