@@ -8,6 +8,7 @@ mod migrate;
 mod sandbox;
 mod serve;
 mod stop;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,6 +45,8 @@ enum Command {
     Sandbox(sandbox::Args),
     /// Run the service.
     Serve(serve::Args),
+    /// Look at received webhooks, and have them acted on once more.
+    Webhooks(webhooks::Args),
 }
 
 impl Cli {
@@ -77,6 +80,7 @@ impl Cli {
                 let sources = args.settings(sources);
                 serve::run(&args, load(&sources, Need::Service)?, sources).await
             }
+            Command::Webhooks(args) => webhooks::run(args, &sources).await,
         }
     }
 }

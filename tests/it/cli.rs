@@ -8,3 +8,4 @@ mod exit_codes;
 mod keys;
 mod serve;
 mod typed_views;
+mod webhooks;
