@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "its servers end with the test")]
 
 mod calls;
+mod corpus;
 mod hostile;
 mod secrets;
 mod server;
