@@ -1,20 +1,25 @@
 //! The whole machine under `kill -9`: a durable Postgres, the sandbox, and `syncline serve` as a process
 //! of its own, killed again and again while twenty accounts with twenty thousand records are linked and
-//! stored. In the end what is stored equals what is true, and no webhook that was answered 200 is missing.
+//! stored, or while webhooks come in. In the end what is stored equals what is true, and no webhook that was
+//! answered 200 is missing.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 mod linking;
+mod receiving;
 mod service;
 
 use std::{collections::HashSet, time::Duration};
 
-use merge_sandbox::{AccountPlan, Handle, Options, Sandbox, WebhookOptions, WebhookTarget};
+use merge_sandbox::{
+    AccountPlan, Handle, Options, Running, Sandbox, WebhookOptions, WebhookTarget,
+};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use store::linked_accounts::{self, AccountFilter, AccountStatus};
 use syncline::cli::demo::truth::{compare, has_caught_up, settle};
 use test_support::TestServer;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::{linking::link_accounts, service::Service};
@@ -28,30 +33,61 @@ const PATIENCE: Duration = Duration::from_mins(7);
 /// Between two looks at a condition.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Each of these tests wants the machine for itself.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+/// A durable Postgres, the sandbox, and the service as a process.
+struct Machine {
+    service: Service,
+    sandbox: Running,
+    pool: PgPool,
+    server: TestServer,
+}
+
+impl Machine {
+    /// Starts all of it; each account that is linked gets so many records.
+    async fn start(records_per_account: u64) -> Self {
+        let server = TestServer::durable().await;
+        let pool = PgPool::connect(server.url()).await.unwrap();
+        let mut service = Service::new(server.url());
+        let options = Options {
+            requests_per_minute: None,
+            has_error_budget: false,
+            plan: AccountPlan {
+                records_per_account: u32::try_from(records_per_account).unwrap(),
+                ..AccountPlan::default()
+            },
+            api_key: service.merge_api_key.clone(),
+            webhooks: WebhookOptions {
+                target: Some(WebhookTarget {
+                    url: service.url("/api/webhooks/merge"),
+                    key: service.webhook_secret.clone(),
+                }),
+                ..WebhookOptions::default()
+            },
+            ..Options::default()
+        };
+        let sandbox = Sandbox::start(options).await.unwrap();
+        service.start(sandbox.base_url().as_str()).await;
+        Self {
+            service,
+            sandbox,
+            pool,
+            server,
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_again_and_again_it_still_stores_the_truth() {
-    let server = TestServer::durable().await;
-    let pool = PgPool::connect(server.url()).await.unwrap();
-    let mut service = Service::new(server.url());
-    let options = Options {
-        requests_per_minute: None,
-        has_error_budget: false,
-        plan: AccountPlan {
-            records_per_account: u32::try_from(RECORDS).unwrap() / u32::try_from(ACCOUNTS).unwrap(),
-            ..AccountPlan::default()
-        },
-        api_key: service.merge_api_key.clone(),
-        webhooks: WebhookOptions {
-            target: Some(WebhookTarget {
-                url: service.url("/api/webhooks/merge"),
-                key: service.webhook_secret.clone(),
-            }),
-            ..WebhookOptions::default()
-        },
-        ..Options::default()
-    };
-    let sandbox = Sandbox::start(options).await.unwrap();
-    service.start(sandbox.base_url().as_str()).await;
+    let _one = ONE_AT_A_TIME.lock().await;
+    let machine = Machine::start(RECORDS / ACCOUNTS as u64).await;
+    let Machine {
+        mut service,
+        sandbox,
+        pool,
+        server: _server,
+    } = machine;
 
     let linking = link_accounts(service.caller(), sandbox.handle().clone(), ACCOUNTS);
     let killing = async {
