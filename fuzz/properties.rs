@@ -8,7 +8,7 @@ const KEYS: [&str; 2] = ["the-key-of-today", "the-key-of-yesterday"];
 /// The first byte is the length of the signature, which follows; the rest is the body.
 ///
 /// A signature that is taken is the one and only signature of the body, padded or not.
-pub fn signature(input: &[u8]) {
+pub(crate) fn signature(input: &[u8]) {
     let Some((&length, rest)) = input.split_first() else {
         return;
     };
@@ -27,7 +27,7 @@ pub fn signature(input: &[u8]) {
 }
 
 /// Every JSON object is an event, and nothing else is; a token that it brings is not shown.
-pub fn event(input: &[u8]) {
+pub(crate) fn event(input: &[u8]) {
     let is_object =
         serde_json::from_slice::<serde_json::Value>(input).is_ok_and(|value| value.is_object());
     let event = Event::parse(input);

@@ -11,11 +11,12 @@ fn files(folder: &str) -> Vec<Vec<u8>> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
         .join(folder);
-    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let entries =
+        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let files: Vec<_> = entries
         .map(|entry| fs::read(entry.unwrap().path()).unwrap())
         .collect();
-    assert!(files.len() > 10, "{folder:?}");
+    assert!(files.len() > 10, "{}", folder.display());
     files
 }
 
