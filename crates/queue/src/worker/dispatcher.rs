@@ -20,6 +20,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use owned::{LOOKAHEAD, Owned, Picture};
+
 use super::{
     Ready, Settings, Stop,
     claim::{self, Claimed},
@@ -27,7 +29,7 @@ use super::{
     look::{self, Wanted},
     release,
     settle::{Settled, Tickets},
-    start::{self, Chosen, Due},
+    start::{self, Chosen},
 };
 use crate::{
     attempt::Started,
@@ -36,12 +38,10 @@ use crate::{
     error_budget::Purse,
     ids::{JobId, Lane, Queue},
     job::chain,
-    limiter::SharedLimiter,
 };
 
-/// Due jobs looked at in a lane at once; more, when none of these may start.
-const LOOKAHEAD: usize = 64;
-const MAX_LOOKAHEAD: usize = 1_024;
+mod owned;
+
 /// The picture is checked against the database this often, and after each error.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(30);
 /// While jobs run, requests to cancel them are looked for at least this often.
@@ -58,64 +58,6 @@ pub(super) struct Channels {
     pub(super) settled: mpsc::UnboundedReceiver<Settled>,
     /// How many jobs run, for the worker's row.
     pub(super) running: Arc<AtomicUsize>,
-}
-
-/// A lane of ours.
-struct Owned {
-    epoch: i64,
-    limiter: SharedLimiter,
-    running: usize,
-    /// Jobs started since it was claimed.
-    started: usize,
-    is_parked: bool,
-    /// Workers ended while they ran its jobs: one job at a time, until one completes.
-    is_suspect: bool,
-    /// Due jobs that were seen and not started, in their order.
-    due: VecDeque<Due>,
-    picture: Picture,
-    /// How many due jobs the next look is to see.
-    lookahead: usize,
-    /// Of the jobs that run.
-    limit_keys: HashSet<String>,
-    /// When a job of it was started last, or it was claimed.
-    started_at: Instant,
-}
-
-/// What the due jobs known of a lane are worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Picture {
-    /// All there were; nothing happened since.
-    Complete,
-    /// The first there were; others come behind them.
-    Beginning,
-    /// Something happened since, or nobody has looked yet.
-    Stale,
-}
-
-impl Picture {
-    /// After a look at so many of the first that saw these.
-    fn of(seen: usize, looked_at: usize) -> Self {
-        if seen < looked_at {
-            Self::Complete
-        } else {
-            Self::Beginning
-        }
-    }
-}
-
-impl Owned {
-    /// Whether a look at its due jobs can find what is not known yet.
-    fn has_news(&self) -> bool {
-        match self.picture {
-            Picture::Complete => false,
-            Picture::Beginning => self.due.is_empty(),
-            Picture::Stale => true,
-        }
-    }
-
-    fn has_nothing_due(&self) -> bool {
-        self.due.is_empty() && !self.has_news()
-    }
 }
 
 /// A job of ours that runs.
@@ -236,16 +178,9 @@ impl Dispatcher {
         if let Some(owned) = self.lanes.get_mut(&settled.lane)
             && owned.epoch == settled.epoch
         {
-            owned.running = owned.running.saturating_sub(1);
-            owned.is_parked |= settled.parks_lane;
-            if settled.is_put_back {
-                owned.picture = Picture::Stale;
-            }
-            if let Some(key) = &running.limit_key {
-                owned.limit_keys.remove(key);
-            }
-            if owned.is_suspect && settled.is_completed {
-                owned.is_suspect = false;
+            let was_suspect = owned.is_suspect;
+            owned.note_settled(settled, running.limit_key.as_deref());
+            if was_suspect && !owned.is_suspect {
                 self.absolved.push(settled.lane.as_str().to_owned());
             }
         }
@@ -370,20 +305,9 @@ impl Dispatcher {
     }
 
     fn own(&mut self, claimed: Claimed, picture: Picture) {
-        let owned = Owned {
-            epoch: claimed.epoch,
-            limiter: SharedLimiter::new(self.settings.rate, claimed.limiter_ahead),
-            running: 0,
-            started: 0,
-            is_parked: false,
-            is_suspect: claimed.crashes > 0,
-            due: claimed.due.into(),
-            picture,
-            lookahead: LOOKAHEAD,
-            limit_keys: HashSet::new(),
-            started_at: Instant::now(),
-        };
-        self.lanes.insert(claimed.lane, owned);
+        let lane = claimed.lane.clone();
+        self.lanes
+            .insert(lane, Owned::new(claimed, picture, self.settings.rate));
     }
 
     /// Urgent lanes for the slots that are kept free for them. Of the others, as many as fill the free slots
@@ -393,8 +317,10 @@ impl Dispatcher {
         let at_hand: usize = self
             .lanes
             .values()
-            .filter(|owned| owned.running == 0 && !owned.has_nothing_due() && self.may_start(owned))
-            .map(|owned| self.room(owned))
+            .filter(|owned| {
+                owned.running == 0 && !owned.has_nothing_due() && owned.may_start(&self.settings)
+            })
+            .map(|owned| owned.room(&self.settings))
             .sum();
         let bulk = self.free.get(&Queue::SYNC).copied().unwrap_or(0);
         let all: usize = self.free.values().sum();
@@ -442,7 +368,7 @@ impl Dispatcher {
         let asked: Vec<_> = self
             .lanes
             .iter()
-            .filter(|(_, owned)| self.may_start(owned) && owned.has_news())
+            .filter(|(_, owned)| owned.may_start(&self.settings) && owned.has_news())
             .map(|(lane, owned)| (lane.clone(), owned.lookahead))
             .collect();
         if asked.is_empty() {
@@ -455,19 +381,13 @@ impl Dispatcher {
                 start::due(&pool, &lanes, &served).await
             })
             .await?;
-        for (lane, _) in &asked {
-            if let Some(owned) = self.lanes.get_mut(lane) {
-                owned.due.clear();
-            }
-        }
+        let mut seen: HashMap<_, VecDeque<_>> = HashMap::new();
         for job in due {
-            if let Some(owned) = self.lanes.get_mut(&job.lane) {
-                owned.due.push_back(job);
-            }
+            seen.entry(job.lane.clone()).or_default().push_back(job);
         }
         for (lane, looked_at) in asked {
             if let Some(owned) = self.lanes.get_mut(&lane) {
-                owned.picture = Picture::of(owned.due.len(), looked_at);
+                owned.note_due(seen.remove(&lane).unwrap_or_default(), looked_at);
             }
         }
         Ok(())
@@ -477,22 +397,6 @@ impl Dispatcher {
     /// any more without a look at its jobs.
     fn doubt(&mut self) {
         self.doubtful.extend(self.lanes.keys().cloned());
-    }
-
-    fn may_start(&self, owned: &Owned) -> bool {
-        !owned.is_parked && self.room(owned) > 0
-    }
-
-    /// How many more of its jobs may start now.
-    fn room(&self, owned: &Owned) -> usize {
-        let at_once = if owned.is_suspect {
-            1
-        } else {
-            self.settings.lane_concurrency
-        };
-        at_once
-            .saturating_sub(owned.running)
-            .min(self.settings.quantum.saturating_sub(owned.started))
     }
 
     /// Those of the due jobs for which there is a slot, room in the lane, and no other with their limit key.
@@ -505,7 +409,7 @@ impl Dispatcher {
         let mut lanes: Vec<_> = self
             .lanes
             .iter()
-            .filter(|(_, owned)| !owned.due.is_empty() && self.may_start(owned))
+            .filter(|(_, owned)| !owned.due.is_empty() && owned.may_start(&self.settings))
             .map(|(lane, owned)| (owned.started_at, lane.clone()))
             .collect();
         lanes.sort();
@@ -514,66 +418,19 @@ impl Dispatcher {
             if free.values().all(|free| *free == 0) {
                 break;
             }
-            self.choose_in(&lane, &mut free, &mut chosen);
+            if let Some(owned) = self.lanes.get_mut(&lane) {
+                let runs = |id| self.running.contains_key(&id);
+                owned.choose(&self.settings, runs, &mut free, &mut chosen);
+            }
         }
         chosen
-    }
-
-    fn choose_in(&mut self, lane: &Lane, free: &mut BTreeMap<Queue, usize>, chosen: &mut Chosen) {
-        let Some(owned) = self.lanes.get(lane) else {
-            return;
-        };
-        let mut room = self.room(owned);
-        let Some(owned) = self.lanes.get_mut(lane) else {
-            return;
-        };
-        let mut passed_over = VecDeque::new();
-        let mut keys = owned.limit_keys.clone();
-        while room > 0
-            && let Some(job) = owned.due.pop_front()
-        {
-            // It runs here already: a start that the server forgot when it crashed.
-            if self.running.contains_key(&job.id) {
-                continue;
-            }
-            let slot = job
-                .queue
-                .and_then(|queue| free.get_mut(&queue))
-                .filter(|free| **free > 0);
-            let is_alone = job.limit_key.as_ref().is_none_or(|key| !keys.contains(key));
-            let (Some(slot), true) = (slot, is_alone) else {
-                passed_over.push_back(job);
-                continue;
-            };
-            *slot -= 1;
-            room -= 1;
-            keys.extend(job.limit_key.clone());
-            chosen.push(job, owned.epoch);
-        }
-        let is_stuck = room > 0
-            && owned.picture == Picture::Beginning
-            && owned.due.is_empty()
-            && !passed_over.is_empty();
-        owned.lookahead = if is_stuck && owned.lookahead < MAX_LOOKAHEAD {
-            // None of these may start yet; others behind them may.
-            owned.picture = Picture::Stale;
-            owned.lookahead * 2
-        } else {
-            LOOKAHEAD
-        };
-        while let Some(job) = passed_over.pop_back() {
-            owned.due.push_front(job);
-        }
     }
 
     fn hand_over(&mut self, job: Arc<Started>) {
         let Some(owned) = self.lanes.get_mut(&job.lane) else {
             return;
         };
-        owned.running += 1;
-        owned.started += 1;
-        owned.started_at = Instant::now();
-        owned.limit_keys.extend(job.limit_key.clone());
+        owned.note_started(&job);
         if let Some(free) = self.free.get_mut(&job.queue) {
             *free = free.saturating_sub(1);
         }
