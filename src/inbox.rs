@@ -22,6 +22,8 @@ use store::webhook_deliveries::{self, NewDelivery};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
+use crate::telemetry::LogGate;
+
 /// Deliveries that gather, at most.
 const MOST_WAITING: usize = 1_024;
 /// Deliveries of one commit, at most.
@@ -153,6 +155,7 @@ impl Inbox {
     async fn write(&self, pool: &PgPool) {
         let mut waiting = self.shared.waiting.lock().await;
         let mut connection = None;
+        let failures = LogGate::default();
         let mut batch = Vec::new();
         while waiting.recv_many(&mut batch, MOST_AT_ONCE).await > 0 {
             // Nobody waits any more for those that were in the queue for too long.
@@ -162,10 +165,18 @@ impl Inbox {
                 .map(|arrival| (arrival.delivery, arrival.kept))
                 .unzip();
             let shards = shards(&deliveries);
-            let outcome = commit(pool, &mut connection, deliveries).await;
-            if outcome.is_ok() {
-                self.want_drains(shards);
-            }
+            let outcome = match commit(pool, &mut connection, deliveries).await {
+                Ok(()) => {
+                    self.want_drains(shards);
+                    Ok(())
+                }
+                Err(error) => {
+                    if let Some(left_out) = failures.pass() {
+                        tracing::error!(error = chain(&*error), left_out, "cannot keep webhooks");
+                    }
+                    Err(NotKept::Failed)
+                }
+            };
             for asker in askers {
                 // Who has left meanwhile is sent it again, and then it is a duplicate.
                 let _ = asker.send(outcome);
@@ -225,9 +236,8 @@ async fn commit(
     pool: &PgPool,
     connection: &mut Option<PgConnection>,
     deliveries: Vec<NewDelivery>,
-) -> Result<(), NotKept> {
-    let size = deliveries.len();
-    if size == 0 {
+) -> Result<(), BoxError> {
+    if deliveries.is_empty() {
         return Ok(());
     }
     let insert = async {
@@ -238,24 +248,9 @@ async fn commit(
         webhook_deliveries::insert(&mut open, deliveries).await?;
         Ok::<_, BoxError>(open)
     };
-    match timeout(PATIENCE, insert)
-        .await
-        .unwrap_or_else(|late| Err(late.into()))
-    {
-        Ok(open) => {
-            *connection = Some(open);
-            metrics::counter!("syncline_webhook_commits_total").increment(1);
-            Ok(())
-        }
-        Err(error) => {
-            tracing::error!(
-                error = chain(&*error),
-                deliveries = size,
-                "cannot keep webhooks"
-            );
-            Err(NotKept::Failed)
-        }
-    }
+    *connection = Some(timeout(PATIENCE, insert).await??);
+    metrics::counter!("syncline_webhook_commits_total").increment(1);
+    Ok(())
 }
 
 /// A connection of the writer's own: no request makes webhooks wait, and nothing is asked of it between two commits.

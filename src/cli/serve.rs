@@ -138,18 +138,21 @@ impl Service {
             let mut api = app.clone();
             api.pool = database::like(&app.pool, API_CONNECTIONS);
             let (pool, inbox) = (api.pool.clone(), api.inbox.clone());
-            let keeping = app.requests.spawn({
+            let mut keeping = app.requests.spawn({
                 let (pool, queue, inbox) = (pool.clone(), api.queue.clone(), inbox.clone());
                 async move { inbox.run(pool, queue).await }
             });
             let serving = api::serve(listener, api::router(api), app.shutdown.clone());
             self.roles.spawn(async move {
-                let served = serving.await;
+                let served = tokio::select! {
+                    served = serving => served.map_err(Into::into),
+                    ended = &mut keeping => Err(anyhow::anyhow!("nobody keeps webhooks: {ended:?}")),
+                };
                 // Nobody waits for an answer any more; drains that are not enqueued by now are found later.
                 let _ = tokio::time::timeout(SETTLING, inbox.settled()).await;
                 keeping.abort();
                 pool.close().await;
-                ("api", served.map_err(Into::into))
+                ("api", served)
             });
         }
         if roles.contains(&Role::Worker) {
