@@ -35,6 +35,11 @@ impl Used {
     }
 }
 
+/// Seconds of processor time that a process has used.
+pub(crate) fn seconds(pid: u32) -> Result<f64> {
+    Ok(Stat::of(pid)?.seconds)
+}
+
 /// Bytes of memory that a process has in use (resident).
 pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
     let path = format!("/proc/{pid}/status");

@@ -11,6 +11,7 @@ mod server;
 mod sql;
 mod statistics;
 mod suites;
+mod webhooks;
 mod workloads;
 
 use std::io::Write as _;
@@ -30,6 +31,11 @@ struct Cli {
 enum Command {
     /// The queue: drains, enqueueing, latency, fairness, limits.
     Queue(suites::queue::Args),
+    /// Receiving webhooks: shared commits, with and without workers draining.
+    Webhooks(suites::webhooks::Args),
+    /// A receiver of webhooks in a process of its own; it is told what to do on stdin.
+    #[command(hide = true)]
+    Receiver,
     /// A worker process of a benchmark; it is told what to do on stdin.
     #[command(hide = true)]
     Worker,
@@ -53,6 +59,8 @@ fn main() -> ExitCode {
 async fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Queue(args) => suites::queue::run(args).await,
+        Command::Webhooks(args) => suites::webhooks::run(args).await,
+        Command::Receiver => webhooks::receiver::serve().await,
         Command::Worker => processes::serve().await,
     }
 }

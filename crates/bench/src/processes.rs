@@ -161,7 +161,7 @@ pub(crate) async fn serve() -> Result<()> {
 }
 
 /// Stdin can only be read by blocking.
-fn stdin_lines() -> mpsc::Receiver<String> {
+pub(crate) fn stdin_lines() -> mpsc::Receiver<String> {
     let (sender, lines) = mpsc::channel(1);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
+use uuid::Uuid;
 
 /// Runs statements that answer nothing.
 pub(crate) async fn execute(connection: &mut PgConnection, statements: &str) -> Result<()> {
@@ -18,6 +19,25 @@ pub(crate) async fn execute(connection: &mut PgConnection, statements: &str) -> 
         .execute(connection)
         .await
         .with_context(|| format!("cannot run `{statements}`"))?;
+    Ok(())
+}
+
+/// Stores a webhook whole, in a commit of its own.
+pub(crate) async fn insert_whole(pool: &PgPool, id: Uuid, body: &[u8]) -> Result<()> {
+    sqlx::query("INSERT INTO whole (id, hash, body) VALUES ($1, sha256($2), $2)")
+        .bind(id)
+        .bind(body)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// Stores rows that hold nothing, in one commit.
+pub(crate) async fn insert_narrow(pool: &PgPool, ids: &[Uuid]) -> Result<()> {
+    sqlx::query("INSERT INTO narrow (id) SELECT unnest($1::uuid[])")
+        .bind(ids)
+        .execute(pool)
+        .await?;
     Ok(())
 }
 

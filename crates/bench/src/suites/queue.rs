@@ -1,10 +1,9 @@
 //! `bench queue`: the durable queue.
 
-use std::fs;
-
 use anyhow::Result;
 use clap::ValueEnum;
 
+use super::load;
 use crate::contenders::Templates;
 use crate::contenders::ours::Profile;
 use crate::report::Report;
@@ -114,13 +113,4 @@ impl Workload {
             Self::Idle => idle::run(bench).await,
         }
     }
-}
-
-/// Of the last minute, the last five and the last fifteen.
-fn load() -> String {
-    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split_whitespace()
-        .take(3)
-        .collect::<Vec<_>>()
-        .join(" ")
 }
