@@ -11,11 +11,11 @@
 //! Safe to repeat. A relink that comes in between wins: what was asked before it is not written.
 
 use merge_client::Error::{Forbidden, NotFound, Unauthorized};
-use queue::{Attempt, FencedTx, Job, Lane, NewJob, Queue};
+use queue::{Attempt, Job, Lane, NewJob, Queue};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::AccountId;
-use store::linked_accounts::{self, AccountStatus, Health, LinkedAccount};
+use store::linked_accounts::{self, AccountStatus, Health};
 
 use crate::delete_account::DeleteAccount;
 use crate::{JobContext, JobError};
@@ -76,24 +76,6 @@ impl Job for CheckHealth {
 }
 
 impl CheckHealth {
-    /// Enqueues a look at an account, because something was told that may concern its health: an issue, or, with
-    /// `is_told_deleted`, that Merge has deleted it.
-    ///
-    /// # Errors
-    /// As [`queue::enqueue`].
-    pub async fn enqueue(
-        tx: &mut FencedTx,
-        account: &LinkedAccount,
-        is_told_deleted: bool,
-    ) -> Result<(), JobError> {
-        let job = NewJob::new(&Self {
-            account_id: account.id,
-            is_told_deleted,
-        })?;
-        queue::enqueue(tx, &job.organization(&account.organization_id)).await?;
-        Ok(())
-    }
-
     async fn delete(&self, attempt: &mut Attempt, organization_id: &str) -> Result<(), JobError> {
         let mut tx = attempt.begin().await?;
         linked_accounts::begin_deletion(&mut tx, self.account_id, None).await?;

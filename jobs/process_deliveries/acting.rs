@@ -15,6 +15,7 @@ use store::{AccountId, DeliveryId, fetch_windows};
 use uuid::Uuid;
 
 use super::finding::Accounts;
+use crate::check_health::CheckHealth;
 use crate::fetch_model_window::FetchModelWindow;
 use crate::poll_sync_status::PollSyncStatus;
 use crate::readiness::Told;
@@ -143,7 +144,7 @@ impl<'a> Actor<'a> {
         }
         match &event.kind {
             EventKind::Linked { .. } => self.poll(account, "polled: it brings no token"),
-            EventKind::AccountChanged => self.poll(account, "polled: the account changed"),
+            EventKind::AccountChanged => self.check(event, account),
             EventKind::SyncCompleted { models, .. } if models.is_empty() => {
                 self.poll(account, "polled: it names no model")
             }
@@ -214,6 +215,18 @@ impl<'a> Actor<'a> {
             },
         )?;
         Ok(Decision::processed(detail))
+    }
+
+    /// Has Merge asked how the account is, which a webhook alone does not prove.
+    fn check(&mut self, event: &Event, account: &LinkedAccount) -> Result<Decision, JobError> {
+        self.enqueue(
+            account,
+            &CheckHealth {
+                account_id: account.id,
+                is_told_deleted: event.name == "LinkedAccount.deleted",
+            },
+        )?;
+        Ok(Decision::processed("its health is checked"))
     }
 
     fn enqueue(&mut self, account: &LinkedAccount, job: &impl Job) -> Result<(), JobError> {

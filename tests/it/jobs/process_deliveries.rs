@@ -490,11 +490,11 @@ async fn a_record_that_comes_before_its_models_first_load_is_left_to_that() {
 async fn a_delivery_names_the_jobs_it_caused() {
     let workshop = Workshop::new().await;
     let account = workshop.synced("acme").await;
-    let polled = body(&account, "Issue.new", &json!({ "id": "i" }));
+    let checked = body(&account, "Issue.new", &json!({ "id": "i" }));
     let ids = [
-        workshop.keep_delivery(polled.to_string().as_bytes()).await,
+        workshop.keep_delivery(checked.to_string().as_bytes()).await,
         workshop
-            .keep_delivery(format!("{polled} ").as_bytes())
+            .keep_delivery(format!("{checked} ").as_bytes())
             .await,
     ];
 
@@ -504,8 +504,27 @@ async fn a_delivery_names_the_jobs_it_caused() {
         let caused = workshop.delivery(id).await.job_ids.unwrap();
         assert_eq!(caused.len(), 1);
         let job = workshop.job(queue::JobId(caused[0])).await;
-        assert_eq!(job.kind, "poll_sync_status");
+        assert_eq!(job.kind, "check_health");
     }
+}
+
+#[tokio::test]
+async fn an_account_is_deleted_when_a_webhook_says_so_and_merge_does_not_know_it() {
+    let workshop = Workshop::new().await;
+    let account = workshop.synced("acme").await;
+    let deleted = body(&account, "LinkedAccount.deleted", &json!({}));
+
+    // The word alone is no proof: somebody may have linked it again.
+    workshop.deliver(&deleted).await;
+    let stored = workshop.account(account.id).await;
+    assert_eq!(stored.status, AccountStatus::Active);
+
+    workshop.sandbox.delete_account(account.merge_id).unwrap();
+    workshop
+        .deliver(&body(&account, "LinkedAccount.deleted", &json!({ "n": 2 })))
+        .await;
+    let left = sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM syncline.linked_accounts"#);
+    assert_eq!(left.fetch_one(workshop.pool()).await.unwrap(), 0);
 }
 
 #[tokio::test]
