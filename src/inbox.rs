@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobs::process_deliveries::ProcessDeliveries;
+use queue::job::chain;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use store::webhook_deliveries::{self, NewDelivery};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -279,15 +280,4 @@ async fn enqueue(pool: &PgPool, shards: u32) -> Result<(), BoxError> {
     // One statement, so no transaction is needed that could be cut off half way.
     queue::enqueue_many(&mut *pool.acquire().await?, &jobs).await?;
     Ok(())
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

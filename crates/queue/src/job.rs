@@ -149,7 +149,7 @@ const MAX_MESSAGE_CHARS: usize = 2_000;
 
 /// An error with its causes on one line, cut to what is stored. NUL, which Postgres text cannot hold,
 /// is replaced.
-pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
