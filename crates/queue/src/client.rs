@@ -1,10 +1,6 @@
 //! The queue as the rest of a process holds it: its pool, its wake-ups, its waiters.
 
-use std::{
-    future::Future,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use sqlx::{
     PgPool, Row as _,
@@ -29,25 +25,8 @@ use waiters::Waiters;
 /// The channel on which processes wake each other's workers.
 pub(crate) const WAKE_CHANNEL: &str = "syncline_wake";
 
-/// Enough for the dispatcher, the settler, the keeper's rescues and the scheduler to work side by side.
-const OWN_CONNECTIONS: u32 = 3;
-const OWN_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long the worker's tasks wait for a statement before they go on without its answer.
-const STATEMENT_PATIENCE: Duration = Duration::from_secs(10);
-
-/// Of the queue's own sessions at the server.
-const OWN_SETTINGS: [(&str, &str); 6] = [
-    // In milliseconds: before we lose our patience, and although we may be gone.
-    ("statement_timeout", "9000"),
-    ("lock_timeout", "5000"),
-    ("idle_in_transaction_session_timeout", "9000"),
-    // The planner knows nothing of the arrays our statements are given, and a queue's tables are empty at
-    // one moment and huge at the next: one plan for all, by the indexes.
-    ("plan_cache_mode", "force_generic_plan"),
-    ("enable_seqscan", "off"),
-    ("jit", "off"),
-];
+/// How long the end of a worker waits for what it had begun.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How this process hears that others enqueue.
 #[derive(Debug, Clone, Default)]
@@ -70,8 +49,6 @@ pub struct Client {
 #[derive(Debug)]
 struct Shared {
     pool: PgPool,
-    /// For the queue's own statements, so that handlers which use up the pool cannot stop the worker.
-    own_pool: RwLock<PgPool>,
     /// Where to listen; `None`: nowhere.
     listen: Option<PgConnectOptions>,
     tasks: TaskTracker,
@@ -96,7 +73,6 @@ impl Client {
         let shared = Shared {
             notifier: Notifier::new(pool.clone(), origin.clone()),
             origin,
-            own_pool: RwLock::new(own_pool(&pool)),
             listen: match listen {
                 Listen::LikePool => Some((*pool.connect_options()).clone()),
                 Listen::Directly(options) => Some(*options),
@@ -155,11 +131,6 @@ impl Client {
         &self.shared.pool
     }
 
-    pub(crate) fn own_pool(&self) -> PgPool {
-        let own_pool = self.shared.own_pool.read();
-        own_pool.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     pub(crate) fn listen_options(&self) -> Option<&PgConnectOptions> {
         self.shared.listen.as_ref()
     }
@@ -181,7 +152,8 @@ impl Client {
         self.shared.waiters.look();
     }
 
-    /// Runs what must not be cut off when the caller is dropped; shutting down waits for it.
+    /// Runs what must not be cut off when the caller is dropped; shutting down waits for it. A future that is dropped
+    /// inside `Pool::begin` leaves an open transaction in the pool (launchbadge/sqlx#4393).
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the tracker that shutdown waits for"
@@ -193,58 +165,10 @@ impl Client {
         tokio::spawn(self.shared.tasks.track_future(future))
     }
 
-    /// Runs statements of the queue's own to their end, but waits for them only so long.
-    ///
-    /// In a task of its own, because a future that is dropped inside `Pool::begin` leaves an open
-    /// transaction in the pool (launchbadge/sqlx#4393). What takes effect after the wait is found by the
-    /// dispatcher's reconciliation, as is a commit whose answer was lost.
-    pub(crate) async fn patiently<T, F>(
-        &self,
-        operation: &'static str,
-        work: impl FnOnce(PgPool) -> F,
-    ) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, Error>> + Send + 'static,
-    {
-        let pool = self.own_pool();
-        let task = self.spawn(work(pool.clone()));
-        match timeout(STATEMENT_PATIENCE, task).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_aborted)) => Err(Error::ShuttingDown),
-            Err(_elapsed) => {
-                self.give_up(&pool);
-                Err(Error::Database {
-                    operation,
-                    source: sqlx::Error::PoolTimedOut,
-                })
-            }
-        }
-    }
-
-    /// Goes on with new connections. The server would have ended the statement, so the other end of its
-    /// connection is gone without a word, and sqlx waits for ever: the connection never comes back.
-    fn give_up(&self, pool: &PgPool) {
-        // Closed at once, before the future is polled; who else holds it opens nothing any more.
-        drop(pool.close());
-        let mut own_pool = self
-            .shared
-            .own_pool
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if own_pool.is_closed() {
-            tracing::warn!("connections of the queue's own do not answer: opening others");
-            *own_pool = self::own_pool(&self.shared.pool);
-        }
-    }
-
     /// Waits for everything that was spawned, but not for statements that nobody answers.
     pub(crate) async fn finish(&self) {
         self.shared.tasks.close();
-        if timeout(STATEMENT_PATIENCE, self.shared.tasks.wait())
-            .await
-            .is_err()
-        {
+        if timeout(PATIENCE, self.shared.tasks.wait()).await.is_err() {
             tracing::warn!("statements of the queue's own do not end: leaving them");
         }
         self.shared.tasks.reopen();
@@ -255,7 +179,7 @@ impl Client {
 ///
 /// A future that is dropped inside `Pool::begin` leaves one (launchbadge/sqlx#4393), and handlers of requests
 /// are dropped when the client goes away. Whoever got that connection next would write what is never
-/// committed, or fail for ever. The queue's own pool does without: nothing there is ever dropped.
+/// committed, or fail for ever.
 #[must_use]
 pub fn close_poisoned(options: PgPoolOptions) -> PgPoolOptions {
     options.after_release(|connection, _| {
@@ -267,12 +191,4 @@ pub fn close_poisoned(options: PgPoolOptions) -> PgPoolOptions {
             asked.fetch_one(connection).await?.try_get(0)
         })
     })
-}
-
-fn own_pool(like: &PgPool) -> PgPool {
-    let options = (*like.connect_options()).clone().options(OWN_SETTINGS);
-    PgPoolOptions::new()
-        .max_connections(OWN_CONNECTIONS)
-        .acquire_timeout(OWN_ACQUIRE_TIMEOUT)
-        .connect_lazy_with(options)
 }

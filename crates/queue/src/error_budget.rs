@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::PgPool;
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio::{
     sync::Notify,
     task::JoinHandle,
@@ -30,8 +30,8 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    client::Client,
     error::{Error, Throttled},
+    session::Session,
 };
 
 /// How many error answers the fleet may get.
@@ -73,8 +73,8 @@ pub(crate) struct Purse {
 
 struct Shared {
     budget: ErrorBudget,
-    /// Its own pool may be replaced, so it is asked for each time.
-    client: Client,
+    /// Where the shares are.
+    pool: PgPool,
     state: Mutex<State>,
     /// A permit became free.
     freed: Notify,
@@ -209,11 +209,11 @@ impl fmt::Debug for Purse {
 }
 
 impl Purse {
-    pub(crate) fn new(client: Client, budget: ErrorBudget) -> Self {
+    pub(crate) fn new(pool: PgPool, budget: ErrorBudget) -> Self {
         Self {
             shared: Arc::new(Shared {
                 budget,
-                client,
+                pool,
                 state: Mutex::new(State::new(Instant::now())),
                 freed: Notify::new(),
                 wanted: Notify::new(),
@@ -265,7 +265,7 @@ impl Purse {
     fn keep_share(&self) {
         self.shared.task.get_or_init(|| {
             let shared = Arc::downgrade(&self.shared);
-            tokio::spawn(keep(shared))
+            tokio::spawn(keep(shared, Session::like(&self.shared.pool)))
         });
     }
 }
@@ -290,13 +290,13 @@ impl Drop for Waiting<'_> {
 
 /// Writes the share of this process: when more is wanted, every second while it is used, and once more to
 /// give it back.
-async fn keep(shared: std::sync::Weak<Shared>) {
+async fn keep(shared: std::sync::Weak<Shared>, mut session: Session) {
     let process_id = Uuid::new_v4();
     loop {
         let Some(purse) = shared.upgrade() else {
             return;
         };
-        let next = match write_share(&purse, process_id).await {
+        let next = match write_share(&purse, &mut session, process_id).await {
             Ok(held) if held > 0 || purse.lock().waiting > 0 => Some(Instant::now() + RENEW),
             Ok(_) => None,
             Err(error) => {
@@ -316,7 +316,11 @@ async fn keep(shared: std::sync::Weak<Shared>) {
     }
 }
 
-async fn write_share(shared: &Shared, process_id: Uuid) -> Result<u32, Error> {
+async fn write_share(
+    shared: &Shared,
+    session: &mut Session,
+    process_id: Uuid,
+) -> Result<u32, Error> {
     let began = Instant::now();
     let (desired, used, is_short) = {
         let mut state = shared.lock();
@@ -328,28 +332,23 @@ async fn write_share(shared: &Shared, process_id: Uuid) -> Result<u32, Error> {
         let (used, desired) = (state.used(began), state.desired(shared.budget, began));
         (desired, used, state.waiting > 0 && state.held <= used)
     };
-    let pool = shared.client.own_pool();
-    let written = match timeout(
-        PATIENCE,
-        share(
-            &pool,
-            shared.budget,
-            process_id,
-            Claim {
-                desired,
-                used,
-                is_short,
-            },
-        ),
-    )
-    .await
-    {
-        Ok(written) => written,
-        Err(_elapsed) => Err(Error::Database {
+    let claim = Claim {
+        desired,
+        used,
+        is_short,
+    };
+    let sharing = async {
+        let mut connection = session.take().await?;
+        let held = share(&mut connection, shared.budget, process_id, claim).await?;
+        session.keep(connection);
+        Ok(held)
+    };
+    let written = timeout(PATIENCE, sharing)
+        .await
+        .unwrap_or(Err(Error::Database {
             operation: "write the share of the error budget",
             source: sqlx::Error::PoolTimedOut,
-        }),
-    };
+        }));
     let mut state = shared.lock();
     state.is_writing = false;
     if let Ok(held) = &written {
@@ -372,12 +371,12 @@ struct Claim {
 
 /// Writes a share; answers how many permits it has now.
 async fn share(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     budget: ErrorBudget,
     process_id: Uuid,
     claim: Claim,
 ) -> Result<u32, Error> {
-    let mut tx = pool
+    let mut tx = connection
         .begin()
         .await
         .map_err(Error::database("begin a transaction"))?;

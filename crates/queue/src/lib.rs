@@ -18,6 +18,7 @@ mod place;
 pub mod registry;
 pub mod retry;
 pub mod schedule;
+mod session;
 pub mod testing;
 pub mod view;
 pub mod worker;

@@ -21,7 +21,7 @@
 //! tick: the same whichever process fires it, and spread evenly over many ticks.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 use crate::{enqueue::NewJob, error::Error, job::Job};
 
@@ -88,9 +88,9 @@ fn next_after(
         .ok_or_else(|| Error::schedule(name)(Fault::NoNextRun { cron: cron() }))
 }
 
-async fn database_now(pool: &PgPool) -> Result<DateTime<Utc>, Error> {
+async fn database_now(database: impl PgExecutor<'_>) -> Result<DateTime<Utc>, Error> {
     sqlx::query_scalar!(r#"SELECT now() AS "now!""#)
-        .fetch_one(pool)
+        .fetch_one(database)
         .await
         .map_err(Error::database("ask the time"))
 }

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, pool::PoolConnection};
 
 use crate::{
     client::Client,
@@ -85,11 +85,23 @@ pub async fn run_due<C: Send + Sync + 'static>(
                 limiter_ahead: Duration::ZERO,
                 is_doubtful: false,
             };
-            release::release(pool, worker, &[releasable], &settings.served()).await?;
+            release::release(
+                &mut *acquire(pool).await?,
+                worker,
+                &[releasable],
+                &settings.served(),
+            )
+            .await?;
         }
     }
-    lease::sign_off_worker(pool, worker).await?;
+    lease::sign_off(pool, worker).await?;
     Ok(report)
+}
+
+async fn acquire(pool: &PgPool) -> Result<PoolConnection<Postgres>, Error> {
+    pool.acquire()
+        .await
+        .map_err(Error::database("get a connection"))
 }
 
 async fn is_parked(pool: &PgPool, lane: &str) -> Result<bool, Error> {

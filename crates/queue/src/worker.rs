@@ -21,10 +21,11 @@ use crate::{
     client::Client,
     error::Error,
     error_budget::{ErrorBudget, Purse},
-    ids::Queue,
+    ids::{Queue, WorkerId},
     limiter::{Rate, SharedLimiter},
     maintenance,
     registry::Registry,
+    session::{Session, patiently},
 };
 
 pub(crate) mod claim;
@@ -236,9 +237,22 @@ async fn run_tasks(
         identity
     };
     let (identity, (), ()) = tokio::join!(ending, keeping, listening);
-    if let Err(error) = lease::sign_off(&client.own_pool(), &identity).await {
+    if let Err(error) = sign_off(&client, identity.current()).await {
         tracing::warn!(error = %crate::job::chain(&error), "cannot sign the worker off; its lease runs out");
     }
+}
+
+async fn sign_off(client: &Client, worker: WorkerId) -> Result<(), Error> {
+    let mut session = Session::like(client.pool());
+    let mut connection = session.take().await?;
+    patiently(
+        "sign a worker off",
+        lease::sign_off(&mut connection, worker),
+    )
+    .await?;
+    session.keep(connection);
+    session.close().await;
+    Ok(())
 }
 
 #[cfg(test)]

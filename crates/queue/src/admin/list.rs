@@ -116,7 +116,7 @@ pub async fn list(
         tx.commit().await.map_err(Error::database("list jobs"))?;
         Ok(page)
     };
-    // In a task of its own: see `Client::patiently`.
+    // In a task of its own: see `Client::spawn`.
     client
         .spawn(listing)
         .await

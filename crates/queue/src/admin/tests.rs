@@ -48,9 +48,14 @@ pub(crate) async fn let_go(pool: &PgPool, worker: WorkerId) -> Vec<Lane> {
             is_doubtful: false,
         })
         .collect();
-    release::release(pool, worker, &releasable, &Settings::default().served())
-        .await
-        .unwrap()
+    release::release(
+        &mut pool.acquire().await.unwrap(),
+        worker,
+        &releasable,
+        &Settings::default().served(),
+    )
+    .await
+    .unwrap()
 }
 
 async fn run_due(pool: &PgPool) -> usize {

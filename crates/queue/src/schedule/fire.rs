@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,7 @@ use crate::{
     error::Error,
     ids::JobId,
     job::chain,
+    session::{Session, patiently},
 };
 
 /// How often the schedules are looked at when none is due: so soon an edit or a resumption is noticed.
@@ -30,18 +31,11 @@ const AFTER_FAULT: TimeDelta = TimeDelta::minutes(1);
 
 /// Writes schedules to the database and fires them until `stop`. Errors are waited out.
 pub async fn run(client: Client, schedules: Vec<Schedule>, stop: CancellationToken) {
+    let mut session = Session::like(client.pool());
     let mut is_synced = false;
     loop {
-        let work = schedules.clone();
-        let fired = client
-            .patiently("fire schedules", move |pool| async move {
-                if !is_synced {
-                    sync(&pool, &work).await?;
-                }
-                fire_due(&pool, &work).await
-            })
-            .await;
-        let pause = match fired {
+        let firing = sync_and_fire(&mut session, &schedules, is_synced);
+        let pause = match patiently("fire schedules", firing).await {
             Ok(fired) => {
                 is_synced = true;
                 if fired.jobs > 0 {
@@ -55,9 +49,23 @@ pub async fn run(client: Client, schedules: Vec<Schedule>, stop: CancellationTok
             }
         };
         if stop.run_until_cancelled(sleep(pause)).await.is_none() {
-            return;
+            return session.close().await;
         }
     }
+}
+
+async fn sync_and_fire(
+    session: &mut Session,
+    schedules: &[Schedule],
+    is_synced: bool,
+) -> Result<Fired, Error> {
+    let mut connection = session.take().await?;
+    if !is_synced {
+        sync(&mut connection, schedules).await?;
+    }
+    let fired = fire_due(&mut connection, schedules).await?;
+    session.keep(connection);
+    Ok(fired)
 }
 
 /// What one look at the schedules did.
@@ -74,10 +82,10 @@ pub struct Fired {
 ///
 /// # Errors
 /// [`Error::Database`], [`Error::Schedule`].
-pub async fn sync(pool: &PgPool, schedules: &[Schedule]) -> Result<(), Error> {
-    let now = database_now(pool).await?;
+pub async fn sync(connection: &mut PgConnection, schedules: &[Schedule]) -> Result<(), Error> {
+    let now = database_now(&mut *connection).await?;
     for schedule in schedules {
-        let mut tx = pool
+        let mut tx = connection
             .begin()
             .await
             .map_err(Error::database("begin a transaction"))?;
@@ -129,16 +137,19 @@ async fn declare(
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn fire_due(pool: &PgPool, schedules: &[Schedule]) -> Result<Fired, Error> {
+pub async fn fire_due(
+    connection: &mut PgConnection,
+    schedules: &[Schedule],
+) -> Result<Fired, Error> {
     let known: HashMap<&str, &Schedule> = schedules
         .iter()
         .map(|schedule| (schedule.kind, schedule))
         .collect();
     let names: Vec<String> = known.keys().map(|name| (*name).to_owned()).collect();
     let mut jobs = 0;
-    let mut next = until_next(pool, &names).await?;
+    let mut next = until_next(connection, &names).await?;
     if next == Some(Duration::ZERO) {
-        let mut tx = pool
+        let mut tx = connection
             .begin()
             .await
             .map_err(Error::database("begin a transaction"))?;
@@ -150,13 +161,16 @@ pub async fn fire_due(pool: &PgPool, schedules: &[Schedule]) -> Result<Fired, Er
         tx.commit()
             .await
             .map_err(Error::database("fire schedules"))?;
-        next = until_next(pool, &names).await?;
+        next = until_next(connection, &names).await?;
     }
     Ok(Fired { jobs, next })
 }
 
 /// How long until one of these is due.
-async fn until_next(pool: &PgPool, names: &[String]) -> Result<Option<Duration>, Error> {
+async fn until_next(
+    connection: &mut PgConnection,
+    names: &[String],
+) -> Result<Option<Duration>, Error> {
     let seconds = sqlx::query_scalar!(
         r#"
         SELECT extract(epoch FROM min(greatest(next_run_at, paused_until)) - now())::float8 AS seconds
@@ -165,7 +179,7 @@ async fn until_next(pool: &PgPool, names: &[String]) -> Result<Option<Duration>,
         "#,
         names,
     )
-    .fetch_one(pool)
+    .fetch_one(connection)
     .await
     .map_err(Error::database("look for the next schedule"))?;
     Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()))

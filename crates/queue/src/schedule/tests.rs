@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures::future::join_all;
+use sqlx::PgPool;
 use test_support::TestDatabase;
 use tokio_util::sync::CancellationToken;
 
@@ -54,6 +55,14 @@ async fn only(pool: &PgPool) -> ScheduleView {
 
 async fn pending(pool: &PgPool) -> usize {
     testing::pending(pool, "tick").await.unwrap().len()
+}
+
+async fn sync(pool: &PgPool, schedules: &[Schedule]) -> Result<(), Error> {
+    super::sync(&mut pool.acquire().await.unwrap(), schedules).await
+}
+
+async fn fire_due(pool: &PgPool, schedules: &[Schedule]) -> Result<Fired, Error> {
+    super::fire_due(&mut pool.acquire().await.unwrap(), schedules).await
 }
 
 #[tokio::test]

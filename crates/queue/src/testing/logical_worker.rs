@@ -10,6 +10,7 @@ use crate::{
     job::Failure,
     limiter::{Rate, SharedLimiter},
     registry::Registry,
+    testing::acquire,
     worker::{Completion, Settings, Stop, claim, lease, release, settle, start},
 };
 
@@ -58,9 +59,8 @@ impl LogicalWorker {
     /// # Errors
     /// [`Error::Database`].
     pub async fn renew(&mut self) -> Result<bool, Error> {
-        let connection = self.client.pool().acquire().await;
-        let mut connection = connection.map_err(Error::database("connect"))?;
-        let renewed = lease::renew(&mut connection, self.id, self.settings.lease, 0).await?;
+        let pool = self.client.pool();
+        let renewed = lease::renew(pool, self.id, self.settings.lease, 0).await?;
         if renewed.is_none() {
             *self = Self::register(&self.client).await?;
         }
@@ -141,7 +141,14 @@ impl LogicalWorker {
             })
             .collect();
         let pool = self.client.pool();
-        for lane in release::release(pool, self.id, &lanes, &self.settings.served()).await? {
+        for lane in release::release(
+            &mut *acquire(pool).await?,
+            self.id,
+            &lanes,
+            &self.settings.served(),
+        )
+        .await?
+        {
             self.lanes.remove(&lane);
         }
         Ok(())
@@ -152,7 +159,7 @@ impl LogicalWorker {
     /// # Errors
     /// [`Error::Database`].
     pub async fn rescue(&self) -> Result<u64, Error> {
-        lease::rescue(self.client.pool(), Duration::ZERO).await
+        lease::rescue(&mut *acquire(self.client.pool()).await?, Duration::ZERO).await
     }
 
     /// Ends the registration, as a worker does that has drained.
@@ -160,7 +167,7 @@ impl LogicalWorker {
     /// # Errors
     /// [`Error::Database`].
     pub async fn sign_off(self) -> Result<(), Error> {
-        lease::sign_off_worker(self.client.pool(), self.id).await
+        lease::sign_off(self.client.pool(), self.id).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 use super::start::Due;
 use crate::{
@@ -42,7 +42,7 @@ impl Want {
 /// Claims due lanes, urgent ones first, then those that have been due longest; of each, looks at so many
 /// of its due jobs of the served queues.
 pub(crate) async fn claim(
-    pool: &PgPool,
+    database: impl PgExecutor<'_>,
     worker: WorkerId,
     want: Want,
     served: &[String],
@@ -57,7 +57,7 @@ pub(crate) async fn claim(
         served,
         stored(lookahead),
     )
-    .fetch_all(pool)
+    .fetch_all(database)
     .await
     .map_err(Error::database("claim lanes"))?;
     let mut claimed = HashMap::new();
@@ -103,7 +103,7 @@ pub(crate) async fn claim(
 
 /// Notes that jobs of lanes complete again: they are suspect no more.
 pub(crate) async fn absolve(
-    pool: &PgPool,
+    database: impl PgExecutor<'_>,
     worker: WorkerId,
     lanes: &[String],
 ) -> Result<(), Error> {
@@ -112,7 +112,7 @@ pub(crate) async fn absolve(
         lanes,
         worker.0,
     )
-    .execute(pool)
+    .execute(database)
     .await
     .map_err(Error::database("clear lanes of suspicion"))?;
     Ok(())

@@ -38,6 +38,7 @@ use crate::{
     error_budget::Purse,
     ids::{JobId, Lane, Queue},
     job::chain,
+    session::{Session, patiently},
 };
 
 mod owned;
@@ -68,6 +69,7 @@ struct Running {
 }
 
 pub(super) struct Dispatcher {
+    session: Session,
     client: Client,
     settings: Settings,
     identity: Identity,
@@ -98,9 +100,10 @@ impl Dispatcher {
         channels: Channels,
     ) -> Self {
         Self {
+            session: Session::like(client.pool()),
             work: client.work(),
             free: settings.slots.clone(),
-            purse: Purse::new(client.clone(), settings.error_budget),
+            purse: Purse::new(client.pool().clone(), settings.error_budget),
             client,
             settings,
             identity,
@@ -141,6 +144,7 @@ impl Dispatcher {
             };
         }
         self.drain().await;
+        self.session.close().await;
         self.identity
     }
 
@@ -258,12 +262,9 @@ impl Dispatcher {
 
     async fn look(&mut self, is_poll: bool) -> Result<(), Error> {
         let (worker, looked_at) = (self.identity.current(), Instant::now());
-        let seen = self
-            .client
-            .patiently("look for due lanes", move |pool| async move {
-                look::look(&pool, worker).await
-            })
-            .await?;
+        let mut connection = self.session.take().await?;
+        let seen = patiently("look for due lanes", look::look(&mut connection, worker)).await?;
+        self.session.keep(connection);
         if seen.pauses != self.seen.pauses {
             self.expect_due();
         } else if is_poll {
@@ -289,12 +290,13 @@ impl Dispatcher {
             return Ok(false);
         }
         let (worker, served) = (self.identity.current(), self.settings.served());
-        let claimed = self
-            .client
-            .patiently("claim lanes", move |pool| async move {
-                claim::claim(&pool, worker, want, &served, LOOKAHEAD).await
-            })
-            .await?;
+        let mut connection = self.session.take().await?;
+        let claimed = patiently(
+            "claim lanes",
+            claim::claim(&mut connection, worker, want, &served, LOOKAHEAD),
+        )
+        .await?;
+        self.session.keep(connection);
         self.should_claim = claimed.len() >= want.any.max(1);
         for lane in claimed {
             self.doubtful.remove(&lane.lane);
@@ -339,13 +341,11 @@ impl Dispatcher {
             return Ok(());
         }
         let (worker, wanted) = (self.identity.current(), chosen.len());
-        let started = self
-            .client
-            .patiently("start jobs", move |pool| async move {
-                start::start(&pool, worker, &chosen).await
-            })
+        let mut connection = self.session.take().await?;
+        let started = patiently("start jobs", start::start(&mut connection, worker, &chosen))
             .await
             .inspect_err(|_| self.doubt())?;
+        self.session.keep(connection);
         if started.len() < wanted {
             // Somebody changes them, or enqueues them again just now.
             self.expect_due();
@@ -374,13 +374,14 @@ impl Dispatcher {
         if asked.is_empty() {
             return Ok(());
         }
-        let (lanes, served) = (asked.clone(), self.settings.served());
-        let due = self
-            .client
-            .patiently("look for due jobs", move |pool| async move {
-                start::due(&pool, &lanes, &served).await
-            })
-            .await?;
+        let served = self.settings.served();
+        let mut connection = self.session.take().await?;
+        let due = patiently(
+            "look for due jobs",
+            start::due(&mut connection, &asked, &served),
+        )
+        .await?;
+        self.session.keep(connection);
         let mut seen: HashMap<_, VecDeque<_>> = HashMap::new();
         for job in due {
             seen.entry(job.lane.clone()).or_default().push_back(job);
@@ -466,25 +467,22 @@ impl Dispatcher {
 
     /// Writes what was noted on the way.
     async fn write_notes(&mut self) -> Result<(), Error> {
+        if self.absolved.is_empty() && self.met.is_empty() {
+            return Ok(());
+        }
         let worker = self.identity.current();
+        let mut connection = self.session.take().await?;
         if !self.absolved.is_empty() {
-            let lanes = self.absolved.clone();
-            self.client
-                .patiently("clear lanes of suspicion", move |pool| async move {
-                    claim::absolve(&pool, worker, &lanes).await
-                })
-                .await?;
+            let absolving = claim::absolve(&mut connection, worker, &self.absolved);
+            patiently("clear lanes of suspicion", absolving).await?;
             self.absolved.clear();
         }
         if !self.met.is_empty() {
-            let jobs = self.met.clone();
-            self.client
-                .patiently("forget requests to cancel", move |pool| async move {
-                    look::forget_cancellations(&pool, &jobs).await
-                })
-                .await?;
+            let forgetting = look::forget_cancellations(&mut connection, &self.met);
+            patiently("forget requests to cancel", forgetting).await?;
             self.met.clear();
         }
+        self.session.keep(connection);
         Ok(())
     }
 
@@ -510,12 +508,13 @@ impl Dispatcher {
             return Ok(false);
         }
         let (worker, served) = (self.identity.current(), self.settings.served());
-        let released = self
-            .client
-            .patiently("let lanes go", move |pool| async move {
-                release::release(&pool, worker, &idle, &served).await
-            })
-            .await?;
+        let mut connection = self.session.take().await?;
+        let released = patiently(
+            "let lanes go",
+            release::release(&mut connection, worker, &idle, &served),
+        )
+        .await?;
+        self.session.keep(connection);
         let mut is_turn_over = false;
         for lane in released {
             self.doubtful.remove(&lane);
@@ -533,12 +532,13 @@ impl Dispatcher {
     async fn reconcile(&mut self) -> Result<(), Error> {
         let worker = self.identity.current();
         let running: Vec<_> = self.running.keys().map(|id| id.0).collect();
-        let truth = self
-            .client
-            .patiently("reconcile lanes", move |pool| async move {
-                super::lease::holdings(&pool, worker, &running).await
-            })
-            .await?;
+        let mut connection = self.session.take().await?;
+        let truth = patiently(
+            "reconcile lanes",
+            super::lease::holdings(&mut connection, worker, &running),
+        )
+        .await?;
+        self.session.keep(connection);
         let held: HashMap<_, _> = truth
             .into_iter()
             .map(|lane| (lane.lane.clone(), lane))
@@ -559,9 +559,7 @@ impl Dispatcher {
 
     async fn drain(&mut self) {
         let deadline = Instant::now() + self.settings.drain_deadline;
-        if let Err(error) =
-            super::lease::announce_drain(&self.client, self.identity.current()).await
-        {
+        if let Err(error) = self.announce_drain().await {
             tracing::debug!(error = %chain(&error), "cannot announce the drain");
         }
         tracing::info!(
@@ -589,6 +587,15 @@ impl Dispatcher {
         if let Err(error) = self.let_all_go().await {
             tracing::warn!(error = %chain(&error), "cannot let lanes go; their lease runs out");
         }
+    }
+
+    async fn announce_drain(&mut self) -> Result<(), Error> {
+        let worker = self.identity.current();
+        let mut connection = self.session.take().await?;
+        let announcing = super::lease::announce_drain(&mut connection, worker);
+        patiently("announce the drain", announcing).await?;
+        self.session.keep(connection);
+        Ok(())
     }
 
     async fn let_all_go(&mut self) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -22,6 +22,7 @@ use crate::{
     error::Error,
     ids::{Lane, WorkerId},
     job::chain,
+    session::{Session, patiently},
 };
 
 mod rescue;
@@ -82,7 +83,7 @@ pub(super) struct Keeper {
     client: Client,
     settings: Settings,
     state: watch::Sender<Lease>,
-    connection: Option<PgConnection>,
+    session: Session,
     /// How many jobs run, for people to see.
     running: Arc<AtomicUsize>,
 }
@@ -107,7 +108,7 @@ impl Keeper {
             client: client.clone(),
             settings: settings.clone(),
             state,
-            connection: None,
+            session: Session::like(client.pool()),
             running,
         };
         Ok((keeper, identity))
@@ -127,7 +128,6 @@ impl Keeper {
                     self.settings.renew_interval
                 }
                 failed => {
-                    self.connection = None;
                     tracing::warn!(?failed, "cannot renew the worker's lease yet");
                     AFTER_ERROR
                 }
@@ -142,24 +142,19 @@ impl Keeper {
     /// Renews the lease; answers whether other workers look dead, or left lanes behind.
     async fn renew(&mut self) -> Result<bool, Error> {
         let worker = self.state.borrow().worker;
-        if self.connection.is_none() {
-            let options = self.client.pool().connect_options();
-            let opened = PgConnection::connect_with(&options).await;
-            self.connection = Some(opened.map_err(Error::database("connect"))?);
-        }
-        let Some(connection) = &mut self.connection else {
-            return Ok(false);
-        };
         let running = self.running.load(Ordering::Relaxed);
-        let has_orphans = renew(connection, worker, self.settings.lease, running).await?;
+        let mut connection = self.session.take().await?;
+        let has_orphans = renew(&mut connection, worker, self.settings.lease, running).await?;
         if let Some(has_orphans) = has_orphans {
+            self.session.keep(connection);
             self.state
                 .send_if_modified(|lease| std::mem::take(&mut lease.has_expired));
             return Ok(has_orphans);
         }
         metrics::counter!("syncline_leases_lost_total").increment(1);
         tracing::warn!(worker.id = %worker, "the lease was lost: others have the lanes; registering anew");
-        let worker = register(self.client.pool(), &self.settings).await?;
+        let worker = register(&mut connection, &self.settings).await?;
+        self.session.keep(connection);
         self.state.send_replace(Lease {
             worker,
             has_expired: false,
@@ -167,15 +162,16 @@ impl Keeper {
         Ok(true)
     }
 
-    async fn rescue(&self) {
+    async fn try_to_rescue(&mut self) -> Result<u64, Error> {
+        let mut connection = self.session.take().await?;
         let exhausted = self.settings.rate.exhausted();
-        let rescued = self
-            .client
-            .patiently("rescue lanes", move |pool| async move {
-                rescue(&pool, exhausted).await
-            })
-            .await;
-        match rescued {
+        let rescued = patiently("rescue lanes", rescue(&mut connection, exhausted)).await?;
+        self.session.keep(connection);
+        Ok(rescued)
+    }
+
+    async fn rescue(&mut self) {
+        match self.try_to_rescue().await {
             Ok(0) => {}
             Ok(lanes) => {
                 tracing::warn!(lanes, "took lanes from workers that are gone");
@@ -190,7 +186,10 @@ impl Keeper {
 }
 
 /// Adds a worker's row; each call is a worker of its own.
-pub(crate) async fn register(pool: &PgPool, settings: &Settings) -> Result<WorkerId, Error> {
+pub(crate) async fn register(
+    database: impl PgExecutor<'_>,
+    settings: &Settings,
+) -> Result<WorkerId, Error> {
     let id = WorkerId(Uuid::now_v7());
     let slots: std::collections::BTreeMap<_, _> = settings
         .slots
@@ -209,7 +208,7 @@ pub(crate) async fn register(pool: &PgPool, settings: &Settings) -> Result<Worke
         settings.version,
         serde_json::json!(slots),
     )
-    .execute(pool)
+    .execute(database)
     .await
     .map_err(Error::database("register a worker"))?;
     tracing::info!(worker.id = %id, "registered");
@@ -218,7 +217,7 @@ pub(crate) async fn register(pool: &PgPool, settings: &Settings) -> Result<Worke
 
 /// Renews a worker's lease; `None` when it was declared dead, otherwise whether others left lanes behind.
 pub(crate) async fn renew(
-    connection: &mut PgConnection,
+    database: impl PgExecutor<'_>,
     worker: WorkerId,
     lease: Duration,
     running: usize,
@@ -246,7 +245,7 @@ pub(crate) async fn renew(
         lease.as_secs_f64(),
         i32::try_from(running).unwrap_or(i32::MAX),
     )
-    .fetch_optional(connection)
+    .fetch_optional(database)
     .await
     .map_err(Error::database("renew the lease"))
 }
@@ -258,28 +257,22 @@ fn host() -> String {
 }
 
 /// Says that the worker takes no more jobs.
-pub(super) async fn announce_drain(client: &Client, worker: WorkerId) -> Result<(), Error> {
-    client
-        .patiently("announce the drain", move |pool| async move {
-            sqlx::query!(
-            "UPDATE syncline.workers SET state = 'draining' WHERE id = $1 AND state = 'running'",
-            worker.0
-        )
-        .execute(&pool)
-        .await
-        .map_err(Error::database("announce the drain"))
-        })
-        .await?;
+pub(super) async fn announce_drain(
+    database: impl PgExecutor<'_>,
+    worker: WorkerId,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE syncline.workers SET state = 'draining' WHERE id = $1 AND state = 'running'",
+        worker.0
+    )
+    .execute(database)
+    .await
+    .map_err(Error::database("announce the drain"))?;
     Ok(())
 }
 
 /// Ends the worker's registration: it holds nothing any more.
-pub(super) async fn sign_off(pool: &PgPool, identity: &Identity) -> Result<(), Error> {
-    sign_off_worker(pool, identity.current()).await
-}
-
-/// As [`sign_off`], for a worker without a keeper.
-pub(crate) async fn sign_off_worker(pool: &PgPool, worker: WorkerId) -> Result<(), Error> {
+pub(crate) async fn sign_off(database: impl PgExecutor<'_>, worker: WorkerId) -> Result<(), Error> {
     sqlx::query!(
         r#"
         UPDATE syncline.workers
@@ -288,7 +281,7 @@ pub(crate) async fn sign_off_worker(pool: &PgPool, worker: WorkerId) -> Result<(
         "#,
         worker.0
     )
-    .execute(pool)
+    .execute(database)
     .await
     .map_err(Error::database("sign a worker off"))?;
     Ok(())
@@ -297,12 +290,12 @@ pub(crate) async fn sign_off_worker(pool: &PgPool, worker: WorkerId) -> Result<(
 /// The lanes a worker has by the database's word. Jobs in them that are started, but not among
 /// `running`, run nowhere: they are handed back, each with its attempt.
 pub(super) async fn holdings(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     worker: WorkerId,
     running: &[Uuid],
 ) -> Result<Vec<Claimed>, Error> {
     sqlx::query_file!("src/worker/lease/hand_back.sql", worker.0, running)
-        .execute(pool)
+        .execute(&mut *connection)
         .await
         .map_err(Error::database("hand back jobs"))?;
     let rows = sqlx::query!(
@@ -317,7 +310,7 @@ pub(super) async fn holdings(
         "#,
         worker.0
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await
     .map_err(Error::database("read the lanes of a worker"))?;
     let lanes = rows.into_iter().map(|row| Claimed {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use crate::{
@@ -53,7 +53,7 @@ impl Seen {
 }
 
 /// Looks; one index entry of `lanes` and two tables that are nearly always empty.
-pub(crate) async fn look(pool: &PgPool, worker: WorkerId) -> Result<Seen, Error> {
+pub(crate) async fn look(database: impl PgExecutor<'_>, worker: WorkerId) -> Result<Seen, Error> {
     let row = sqlx::query!(
         r#"
         SELECT
@@ -86,7 +86,7 @@ pub(crate) async fn look(pool: &PgPool, worker: WorkerId) -> Result<Seen, Error>
         "#,
         worker.0,
     )
-    .fetch_one(pool)
+    .fetch_one(database)
     .await
     .map_err(Error::database("look for due lanes"))?;
     let pauses: BTreeSet<String> = row.pauses.into_iter().collect();
@@ -117,12 +117,15 @@ fn until(seconds: f64) -> Duration {
 }
 
 /// Takes requests away whose jobs have ended.
-pub(crate) async fn forget_cancellations(pool: &PgPool, jobs: &[Uuid]) -> Result<(), Error> {
+pub(crate) async fn forget_cancellations(
+    database: impl PgExecutor<'_>,
+    jobs: &[Uuid],
+) -> Result<(), Error> {
     sqlx::query!(
         "DELETE FROM syncline.cancellations WHERE job_id = ANY ($1)",
         jobs
     )
-    .execute(pool)
+    .execute(database)
     .await
     .map_err(Error::database("forget requests to cancel"))?;
     Ok(())

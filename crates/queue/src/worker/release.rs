@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{Connection, PgConnection};
 
 use crate::{
     error::Error,
@@ -27,7 +27,7 @@ pub(crate) struct Releasable {
 /// whoever resumes takes the pause away first, so either this sees it gone, or the one who resumes sees
 /// what this wrote.
 pub(crate) async fn release(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     worker: WorkerId,
     lanes: &[Releasable],
     served: &[String],
@@ -42,7 +42,7 @@ pub(crate) async fn release(
         .map(|lane| lane.limiter_ahead.as_secs_f64())
         .collect();
     let doubts: Vec<bool> = lanes.iter().map(|lane| lane.is_doubtful).collect();
-    let mut tx = pool
+    let mut tx = connection
         .begin()
         .await
         .map_err(Error::database("begin a transaction"))?;

@@ -16,6 +16,7 @@ use crate::{
     job::{Failure, chain},
     registry::{KindPolicy, Registry},
     retry::RetryPolicy,
+    session::{Session, patiently},
     worker::{Completion, Stop},
 };
 
@@ -222,6 +223,7 @@ impl fmt::Debug for Ticket {
 }
 
 pub(crate) struct Settler {
+    session: Session,
     client: Client,
     ended: mpsc::UnboundedReceiver<Settlement>,
     settled: mpsc::UnboundedSender<Settled>,
@@ -240,6 +242,7 @@ impl Settler {
         };
         (
             Self {
+                session: Session::like(client.pool()),
                 client,
                 ended,
                 settled,
@@ -254,11 +257,11 @@ impl Settler {
         while self.ended.recv_many(&mut batch, MAX_BATCH).await > 0 {
             // In one order, so that two settlers cannot wait for each other; neighbours in the index, too.
             batch.sort_by_key(|settlement| settlement.job.id);
-            let written = Arc::new(std::mem::take(&mut batch));
+            let written = std::mem::take(&mut batch);
             let accepted = self.write_until_done(&written).await;
             report(&written, &accepted);
             self.client.jobs_ended();
-            for settlement in written.iter() {
+            for settlement in &written {
                 let parks_lane = matches!(
                     settlement.outcome,
                     Outcome::Snooze {
@@ -281,17 +284,18 @@ impl Settler {
         }
     }
 
+    async fn write(&mut self, settlements: &[Settlement]) -> Result<HashSet<JobId>, Error> {
+        let mut connection = self.session.take().await?;
+        let accepted = patiently("settle jobs", write::write(&mut connection, settlements)).await?;
+        self.session.keep(connection);
+        Ok(accepted)
+    }
+
     /// The database decides in the end: either it takes the outcomes, or the lease runs out and it
     /// refuses them.
-    async fn write_until_done(&self, settlements: &Arc<Vec<Settlement>>) -> HashSet<JobId> {
+    async fn write_until_done(&mut self, settlements: &[Settlement]) -> HashSet<JobId> {
         loop {
-            let batch = Arc::clone(settlements);
-            let written = self
-                .client
-                .patiently("settle jobs", move |pool| async move {
-                    write::write(&pool, &batch).await
-                });
-            match written.await {
+            match self.write(settlements).await {
                 Ok(accepted) => return accepted,
                 Err(error) => {
                     tracing::warn!(error = %chain(&error), jobs = settlements.len(), "cannot settle jobs yet");
@@ -314,7 +318,11 @@ pub(crate) async fn write_one<C: Send + Sync + 'static>(
         .map_or(RetryPolicy::STANDARD, |policy| policy.retry);
     let outcome = Outcome::of(&job, answer, policy);
     let settlement = [Settlement { job, outcome }];
-    let accepted = write::write(pool, &settlement).await?;
+    let mut connection = pool
+        .acquire()
+        .await
+        .map_err(Error::database("get a connection"))?;
+    let accepted = write::write(&mut connection, &settlement).await?;
     report(&settlement, &accepted);
     Ok(())
 }

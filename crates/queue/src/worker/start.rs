@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use crate::{
@@ -39,7 +39,7 @@ impl Due {
 /// The first due jobs of each lane that are not paused and of a served queue, by priority, then by time; of
 /// each lane as many at most as stands beside it.
 pub(crate) async fn due(
-    pool: &PgPool,
+    database: impl PgExecutor<'_>,
     lanes: &[(Lane, usize)],
     served: &[String],
 ) -> Result<Vec<Due>, Error> {
@@ -51,7 +51,7 @@ pub(crate) async fn due(
         })
         .unzip();
     let rows = sqlx::query_file!("src/worker/due.sql", &names, &at_most, served)
-        .fetch_all(pool)
+        .fetch_all(database)
         .await
         .map_err(Error::database("look for due jobs"))?;
     let due = rows.into_iter().map(|row| Due {
@@ -116,7 +116,7 @@ impl Chosen {
 
 /// Starts jobs; those that cannot be started now are left out.
 pub(crate) async fn start(
-    pool: &PgPool,
+    database: impl PgExecutor<'_>,
     worker: WorkerId,
     chosen: &Chosen,
 ) -> Result<Vec<Arc<Started>>, Error> {
@@ -133,7 +133,7 @@ pub(crate) async fn start(
         &chosen.keyed_kinds,
         &chosen.unique_keys,
     )
-    .fetch_all(pool)
+    .fetch_all(database)
     .await
     .map_err(Error::database("start jobs"))?;
     let started = rows.into_iter().filter_map(|row| {

@@ -220,15 +220,23 @@ async fn a_job_enqueued_while_its_lane_is_let_go_is_not_forgotten() {
     let mut enqueuing = pool.begin().await.unwrap();
     let next = NewJob::new(&Probe::in_lane("a", Act::Done)).unwrap();
     enqueue(&mut *enqueuing, &next).await.unwrap();
-    let released_meanwhile =
-        release::release(pool, worker, &[releasable()], &Settings::default().served())
-            .await
-            .unwrap();
+    let released_meanwhile = release::release(
+        &mut pool.acquire().await.unwrap(),
+        worker,
+        &[releasable()],
+        &Settings::default().served(),
+    )
+    .await
+    .unwrap();
     enqueuing.commit().await.unwrap();
-    let released_afterwards =
-        release::release(pool, worker, &[releasable()], &Settings::default().served())
-            .await
-            .unwrap();
+    let released_afterwards = release::release(
+        &mut pool.acquire().await.unwrap(),
+        worker,
+        &[releasable()],
+        &Settings::default().served(),
+    )
+    .await
+    .unwrap();
 
     assert!(
         released_meanwhile.is_empty(),

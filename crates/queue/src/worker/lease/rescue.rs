@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -20,8 +20,11 @@ pub(crate) const CRASHES_BEFORE_QUARANTINE: i16 = 5;
 /// The order of locks is that of everybody else: lanes first, then jobs. It never waits for a transaction
 /// behind the fence, since that could keep the caller from renewing its own lease: such a lane is left
 /// for the next round.
-pub(crate) async fn rescue(pool: &PgPool, limiter_exhausted: Duration) -> Result<u64, Error> {
-    let mut tx = pool
+pub(crate) async fn rescue(
+    connection: &mut PgConnection,
+    limiter_exhausted: Duration,
+) -> Result<u64, Error> {
+    let mut tx = connection
         .begin()
         .await
         .map_err(Error::database("begin a transaction"))?;

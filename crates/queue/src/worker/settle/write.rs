@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::{Outcome, Settlement};
@@ -12,7 +12,7 @@ use crate::{attempt::Started, error::Error, ids::JobId, place::Place};
 /// Writes outcomes in one transaction; answers the jobs whose outcome was taken. The others were
 /// refused: their lease is lost, or they were settled before.
 pub(crate) async fn write(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     settlements: &[Settlement],
 ) -> Result<HashSet<JobId>, Error> {
     let mut columns = Columns::default();
@@ -25,14 +25,10 @@ pub(crate) async fn write(
     let mut accepted = Vec::new();
     if columns.is_only_done() {
         // Each statement is a transaction of its own.
-        let mut connection = pool
-            .acquire()
-            .await
-            .map_err(Error::database("get a connection"))?;
-        accepted.extend(complete(&mut connection, &mut columns.done).await?);
+        accepted.extend(complete(connection, &mut columns.done).await?);
         return Ok(accepted.into_iter().map(JobId).collect());
     }
-    let mut tx = pool
+    let mut tx = connection
         .begin()
         .await
         .map_err(Error::database("begin a transaction"))?;

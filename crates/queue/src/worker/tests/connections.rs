@@ -297,21 +297,18 @@ async fn a_connection_that_comes_back_clean_is_lent_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_queue_asks_by_itself_has_limits_at_the_server() {
     let database = TestDatabase::new().await;
-    let client = client(database.pool());
+    let mut session = Session::like(database.pool());
 
     for (setting, expected) in [
         ("statement_timeout", "9s"),
         ("lock_timeout", "5s"),
         ("idle_in_transaction_session_timeout", "9s"),
     ] {
-        let limit = client
-            .patiently("look at a limit", move |pool| async move {
-                #[expect(clippy::disallowed_methods, reason = "no product code asks")]
-                let show = sqlx::query_scalar("SELECT current_setting($1)");
-                let limit: Result<String, _> = show.bind(setting).fetch_one(&pool).await;
-                limit.map_err(Error::database("look at a limit"))
-            })
-            .await;
-        assert_eq!(limit.unwrap(), expected, "{setting}");
+        #[expect(clippy::disallowed_methods, reason = "no product code asks")]
+        let show = sqlx::query_scalar("SELECT current_setting($1)").bind(setting);
+        let mut connection = session.take().await.unwrap();
+        let limit: String = show.fetch_one(&mut connection).await.unwrap();
+        session.keep(connection);
+        assert_eq!(limit, expected, "{setting}");
     }
 }

@@ -4,7 +4,9 @@ use super::*;
 use crate::Error;
 
 async fn rescue(pool: &PgPool) -> u64 {
-    lease::rescue(pool, Duration::from_secs(1)).await.unwrap()
+    lease::rescue(&mut pool.acquire().await.unwrap(), Duration::from_secs(1))
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -89,7 +91,7 @@ async fn a_handler_that_outlives_its_drained_worker_changes_nothing() {
         .await
         .pop()
         .unwrap();
-    let claimed = lease::holdings(pool, drained, &[])
+    let claimed = lease::holdings(&mut pool.acquire().await.unwrap(), drained, &[])
         .await
         .unwrap()
         .pop()
@@ -100,9 +102,14 @@ async fn a_handler_that_outlives_its_drained_worker_changes_nothing() {
         limiter_ahead: Duration::ZERO,
         is_doubtful: false,
     };
-    release::release(pool, drained, &[releasable], &Settings::default().served())
-        .await
-        .unwrap();
+    release::release(
+        &mut pool.acquire().await.unwrap(),
+        drained,
+        &[releasable],
+        &Settings::default().served(),
+    )
+    .await
+    .unwrap();
     let (_, rightful) = probe::claim_and_start(&client, successor)
         .await
         .pop()
@@ -163,7 +170,9 @@ async fn a_start_that_takes_effect_late_is_not_forgotten() {
         .pop()
         .unwrap();
     let due = probe::due_in(pool, &claimed).await;
-    lease::holdings(pool, worker, &[]).await.unwrap();
+    lease::holdings(&mut pool.acquire().await.unwrap(), worker, &[])
+        .await
+        .unwrap();
     start::start(pool, worker, &due).await.unwrap();
     let releasable = release::Releasable {
         lane: claimed.lane,
@@ -172,10 +181,17 @@ async fn a_start_that_takes_effect_late_is_not_forgotten() {
         is_doubtful: true,
     };
 
-    release::release(pool, worker, &[releasable], &Settings::default().served())
+    release::release(
+        &mut pool.acquire().await.unwrap(),
+        worker,
+        &[releasable],
+        &Settings::default().served(),
+    )
+    .await
+    .unwrap();
+    let kept = lease::holdings(&mut pool.acquire().await.unwrap(), worker, &[])
         .await
         .unwrap();
-    let kept = lease::holdings(pool, worker, &[]).await.unwrap();
 
     assert_eq!(kept.len(), 1, "let go, nobody would look at it again");
     let job = client.get(id).await.unwrap().unwrap();
@@ -214,7 +230,7 @@ async fn a_lane_claimed_by_a_worker_already_dead_is_freed_too() {
     let worker = probe::worker(pool).await;
     let want = claim::Want { urgent: 0, any: 1 };
     claim::claim(pool, worker, want, &[], 0).await.unwrap();
-    lease::sign_off_worker(pool, worker).await.unwrap();
+    lease::sign_off(pool, worker).await.unwrap();
 
     let claimed_when_dead = claim::claim(pool, worker, want, &[], 0).await.unwrap();
     let rescued = rescue(pool).await;

@@ -55,7 +55,9 @@ async fn a_request_to_cancel_outlives_the_worker_it_was_for() {
     probe::claim_and_start(&client, dead).await;
     request_cancel(&client, id).await;
     probe::expire(pool, dead).await;
-    lease::rescue(pool, Duration::from_secs(1)).await.unwrap();
+    lease::rescue(&mut pool.acquire().await.unwrap(), Duration::from_secs(1))
+        .await
+        .unwrap();
     testing::advance(pool, Duration::from_mins(1))
         .await
         .unwrap();
@@ -175,7 +177,9 @@ async fn a_lane_whose_jobs_keep_ending_their_worker_is_quarantined() {
         let worker = probe::worker(pool).await;
         let started = probe::claim_and_start(&client, worker).await.len();
         probe::expire(pool, worker).await;
-        lease::rescue(pool, Duration::from_secs(1)).await.unwrap();
+        lease::rescue(&mut pool.acquire().await.unwrap(), Duration::from_secs(1))
+            .await
+            .unwrap();
         testing::advance(pool, Duration::from_hours(1))
             .await
             .unwrap();
@@ -223,7 +227,9 @@ async fn a_completed_job_clears_its_lane_of_suspicion() {
     let id = probe::add(pool, &Probe::in_lane("a", Act::Done)).await;
     probe::claim_and_start(&client, dead).await;
     probe::expire(pool, dead).await;
-    lease::rescue(pool, Duration::from_secs(1)).await.unwrap();
+    lease::rescue(&mut pool.acquire().await.unwrap(), Duration::from_secs(1))
+        .await
+        .unwrap();
     testing::advance(pool, Duration::from_hours(1))
         .await
         .unwrap();

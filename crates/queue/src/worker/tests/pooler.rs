@@ -150,11 +150,15 @@ async fn schedules_fire_and_are_changed_through_a_pooler() {
     };
     let schedules = [Schedule::of::<Tick>(ScheduleSpec::new("*/5 * * * *")).unwrap()];
 
-    schedule::sync(pool, &schedules).await.unwrap();
+    schedule::sync(&mut pool.acquire().await.unwrap(), &schedules)
+        .await
+        .unwrap();
     testing::advance(database.pool(), Duration::from_mins(5))
         .await
         .unwrap();
-    let fired = schedule::fire_due(pool, &schedules).await.unwrap();
+    let fired = schedule::fire_due(&mut pool.acquire().await.unwrap(), &schedules)
+        .await
+        .unwrap();
     schedule::pause(pool, Tick::KIND, by, None).await.unwrap();
     schedule::resume(pool, Tick::KIND, by).await.unwrap();
     let run = schedule::run_now(pool, &schedules, Tick::KIND, by)
