@@ -1,13 +1,16 @@
 #![doc = include_str!("../README.md")]
 
+mod child;
 mod clock;
 mod contenders;
 mod cpu;
+mod domain;
 mod fill;
 mod ledger;
 mod processes;
 mod report;
 mod server;
+mod service;
 mod sql;
 mod statistics;
 mod suites;
@@ -33,12 +36,20 @@ enum Command {
     Queue(suites::queue::Args),
     /// Receiving webhooks: shared commits, with and without workers draining.
     Webhooks(suites::webhooks::Args),
+    /// First syncs of many accounts by one process, and the memory they take.
+    Domain(suites::domain::Args),
     /// A receiver of webhooks in a process of its own; it is told what to do on stdin.
     #[command(hide = true)]
     Receiver,
     /// A worker process of a benchmark; it is told what to do on stdin.
     #[command(hide = true)]
     Worker,
+    /// The simulated Merge in a process of its own; it is told what to do on stdin.
+    #[command(hide = true)]
+    FarSide,
+    /// The service's worker in a process of its own; it is told what to do on stdin.
+    #[command(hide = true)]
+    Syncer,
 }
 
 fn main() -> ExitCode {
@@ -62,6 +73,9 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Webhooks(args) => suites::webhooks::run(args).await,
         Command::Receiver => webhooks::receiver::serve().await,
         Command::Worker => processes::serve().await,
+        Command::Domain(args) => suites::domain::run(args).await,
+        Command::FarSide => domain::far_side::serve().await,
+        Command::Syncer => domain::syncer::serve().await,
     }
 }
 

@@ -1,11 +1,8 @@
 //! Receivers in a process of their own, all behind the same listener: this program again, with a hidden subcommand.
 
-use std::io::Write as _;
-use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -16,18 +13,14 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
-use syncline::app::App;
-use syncline::config::{Config, Environment, Need, Sources};
-use syncline::{api, telemetry, worker};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use syncline::{api, worker};
 use tokio::net::TcpListener;
-use tokio::process::{Child, ChildStdin, Command};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::child::{Child, Parent};
 use crate::server::Database;
-use crate::{processes, sql};
+use crate::{service, sql};
 
 mod group;
 
@@ -37,8 +30,6 @@ use self::group::Group;
 pub(crate) const SECRET: &str = "signature-key-of-the-benchmark";
 /// Connections of the one that commits each webhook by itself: more gain nothing.
 const CONNECTIONS: u32 = 32;
-/// How long a receiver may take to start or to stop.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Who receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,7 +103,6 @@ impl Order {
 /// A receiver, seen from its parent. Dropped, it is killed.
 pub(crate) struct Receiver {
     child: Child,
-    stdin: ChildStdin,
     /// Where it listens, on this machine.
     pub(crate) port: u16,
 }
@@ -120,59 +110,33 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// Starts the process and waits until it listens.
     pub(crate) async fn spawn(order: &Order) -> Result<Self> {
-        let program = std::env::current_exe().context("cannot find this program")?;
-        let mut child = Command::new(program)
-            .arg("receiver")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .context("cannot start a receiver")?;
-        let mut stdin = child.stdin.take().context("it has no stdin")?;
-        let mut answers = BufReader::new(child.stdout.take().context("it has no stdout")?).lines();
-        let order = format!("{}\n", serde_json::to_string(order)?);
-        stdin.write_all(order.as_bytes()).await?;
-        let port = timeout(PATIENCE, answers.next_line())
-            .await
-            .context("a receiver does not start")??;
-        Ok(Self {
-            port: port.context("a receiver ended")?.parse()?,
-            child,
-            stdin,
-        })
+        let mut child = Child::spawn("receiver", order).await?;
+        let port = child.answer().await?.parse()?;
+        Ok(Self { child, port })
     }
 
     /// Its process id.
     pub(crate) fn pid(&self) -> Result<u32> {
-        self.child.id().context("the receiver has ended")
+        self.child.pid()
     }
 
     /// Lets it end.
-    pub(crate) async fn stop(mut self) -> Result<()> {
-        drop(self.stdin);
-        let status = timeout(PATIENCE, self.child.wait())
-            .await
-            .context("a receiver does not end")??;
-        ensure!(status.success(), "a receiver ended with {status}");
-        Ok(())
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.child.stop().await
     }
 }
 
 /// The child's side.
 pub(crate) async fn serve() -> Result<()> {
-    let mut lines = processes::stdin_lines();
-    let order = lines.recv().await.context("there is no order")?;
-    let order: Order = serde_json::from_str(&order).context("cannot understand the order")?;
+    let mut parent = Parent::listen();
+    let order: Order = parent.order().await?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let port = listener.local_addr()?.port();
     let shutdown = CancellationToken::new();
     let stopping = shutdown.clone();
     let until_stdin_ends = async {
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{port}")?;
-        out.flush()?;
-        drop(out);
-        while lines.recv().await.is_some() {}
+        parent.answer(&port.to_string())?;
+        while parent.next().await.is_some() {}
         stopping.cancel();
         anyhow::Ok(())
     };
@@ -190,26 +154,17 @@ pub(crate) async fn serve() -> Result<()> {
 }
 
 async fn ours(order: &Order, listener: TcpListener, shutdown: CancellationToken) -> Result<()> {
-    let variables = [
-        ("DATABASE_URL", order.url.as_str()),
-        ("MERGE_API_KEY", "nobody-is-asked"),
-        ("MERGE_WEBHOOK_SECRET", SECRET),
-        (
-            "SYNCLINE_ENCRYPTION_KEY",
-            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
-        ),
-        // The worker drains and does nothing else.
-        ("SYNCLINE__QUEUE__SLOTS__SYNC", "0"),
-        ("SYNCLINE__QUEUE__SLOTS__INTERACTIVE", "0"),
-        ("SYNCLINE__QUEUE__SLOTS__MAINTENANCE", "0"),
-    ];
-    let sources = Sources {
-        environment: Environment::of(variables),
-        ..Sources::default()
-    };
-    let config = Config::load(&sources, Need::Service)?;
-    let pool = syncline::database::connect(&config.database).await?;
-    let mut app = App::new(config, pool, telemetry::recorder())?;
+    let mut app = service::app(
+        &order.url,
+        &[
+            ("MERGE_WEBHOOK_SECRET", SECRET),
+            // The worker drains and does nothing else.
+            ("SYNCLINE__QUEUE__SLOTS__SYNC", "0"),
+            ("SYNCLINE__QUEUE__SLOTS__INTERACTIVE", "0"),
+            ("SYNCLINE__QUEUE__SLOTS__MAINTENANCE", "0"),
+        ],
+    )
+    .await?;
     app.shutdown = shutdown;
     let keeping = {
         let (pool, queue, inbox) = (app.pool.clone(), app.queue.clone(), app.inbox.clone());
