@@ -8,6 +8,7 @@ mod domain;
 mod fill;
 mod ledger;
 mod processes;
+mod profile;
 mod report;
 mod server;
 mod service;

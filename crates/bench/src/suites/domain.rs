@@ -15,6 +15,7 @@ use crate::domain::accounts;
 use crate::domain::far_side::FarSide;
 use crate::domain::pages::{self, Page};
 use crate::domain::syncer::Syncer;
+use crate::profile;
 use crate::report::Report;
 use crate::server::{Database, Server};
 use crate::sql;
@@ -36,6 +37,9 @@ pub(crate) struct Args {
     /// Write JSON to stdout, and the table to stderr.
     #[arg(long)]
     json: bool,
+    /// Show where Postgres' time goes in one round, and measure nothing else.
+    #[arg(long)]
+    profile: bool,
 }
 
 struct Bench {
@@ -81,6 +85,9 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         super::load(),
         bench.server.describe()
     ));
+    if args.profile {
+        return bench.profile().await;
+    }
     let mut rounds = Rounds::default();
     let mut pages = Arc::default();
     for round in 1..=pick(3, 1) {
@@ -115,6 +122,16 @@ impl Bench {
             ));
         }
         Ok(())
+    }
+
+    async fn profile(self) -> Result<()> {
+        let database = self.server.copy(&self.template).await?;
+        database.count_statements().await?;
+        profile::begin(&self.server).await?;
+        self.sync(&database, &mut Rounds::default()).await?;
+        profile::tell(&self.server, &database).await?;
+        database.drop().await?;
+        self.far_side.stop().await
     }
 
     async fn sync(&self, database: &Database, rounds: &mut Rounds) -> Result<()> {

@@ -1,29 +1,11 @@
-//! Where the time of our drain goes: Postgres' own account of our statements.
-//!
-//! Not part of the comparison, since counting costs a little.
+//! Where the time of our drain goes.
 
 use anyhow::Result;
 
 use crate::contenders::ours;
 use crate::ledger::Payload;
-use crate::sql;
+use crate::profile;
 use crate::workloads::{Bench, say};
-
-const STATEMENTS: &str = "
-    SELECT
-        round(total_exec_time)::bigint::text,
-        calls::text,
-        rows::text,
-        round(mean_exec_time::numeric, 2)::text,
-        pg_size_pretty(wal_bytes),
-        pg_size_pretty((shared_blks_hit + shared_blks_read) * 8192),
-        left(regexp_replace(
-            regexp_replace(query, '--[^\n]*\n', ' ', 'g'), '\\s+', ' ', 'g'
-        ), 110)
-    FROM pg_stat_statements
-    WHERE dbid = (SELECT oid FROM pg_database WHERE datname = 'DATABASE')
-    ORDER BY total_exec_time DESC
-    LIMIT 14";
 
 /// Drains once with statements counted, and writes what they took to stderr.
 pub(crate) async fn run(bench: &Bench, jobs: &[Payload]) -> Result<()> {
@@ -31,8 +13,7 @@ pub(crate) async fn run(bench: &Bench, jobs: &[Payload]) -> Result<()> {
     database.count_statements().await?;
     ours::load(&database, jobs).await?;
     database.settle().await?;
-    let pool = bench.server.pool().await?;
-    sql::texts(&pool, "SELECT pg_stat_statements_reset()::text").await?;
+    profile::begin(&bench.server).await?;
     let before = bench.server.cpu()?;
     let took = ours::drain(&database, jobs.len() as u64, bench.bulk).await?;
     let used = bench.server.cpu()?.since(before);
@@ -43,16 +24,6 @@ pub(crate) async fn run(bench: &Bench, jobs: &[Payload]) -> Result<()> {
         used.client,
         used.postgres
     ));
-    say("   total ms  calls     rows  mean ms        WAL    buffers  statement");
-    let statements = STATEMENTS.replace("DATABASE", database.name());
-    for row in sql::texts(&pool, &statements).await? {
-        let [total, calls, rows, mean, wal, buffers, query] = &row[..] else {
-            anyhow::bail!("seven columns were asked for");
-        };
-        say(&format!(
-            "{total:>11} {calls:>6} {rows:>8} {mean:>8} {wal:>10} {buffers:>10}  {query}"
-        ));
-    }
-    pool.close().await;
+    profile::tell(&bench.server, &database).await?;
     database.drop().await
 }
