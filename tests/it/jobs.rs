@@ -9,6 +9,7 @@ mod enqueue_due_polls;
 mod exchange_token;
 mod fetch_model_window;
 mod guides_rule;
+mod histories;
 mod hostile_pages;
 mod maintain;
 mod poll_sync_status;

@@ -1,7 +1,6 @@
 //! What a test does to a sandbox in its own process; the control routes do the same over HTTP.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -112,7 +111,7 @@ impl Handle {
                 .filter(|account| !account.has_ended_first_sync)
                 .count(),
             records: accounts.iter().map(|account| account.records).sum(),
-            requests: self.0.requests.load(Ordering::Relaxed),
+            requests: *self.0.requests.borrow(),
             peak_requests_per_minute: accounts
                 .iter()
                 .map(|account| account.peak_requests_per_minute)
@@ -123,6 +122,14 @@ impl Handle {
             error_limited,
             webhooks: self.webhook_summary(),
         }
+    }
+
+    /// Returns once the sandbox has got so many requests more: a moment at which somebody waits for an answer.
+    pub async fn after_requests(&self, more: u64) {
+        let mut requests = self.0.requests.subscribe();
+        let last = *requests.borrow() + more;
+        // The sender lives as long as the sandbox, which `self` holds.
+        let _ = requests.wait_for(|requests| *requests >= last).await;
     }
 
     /// All linked accounts, in the order of linking.

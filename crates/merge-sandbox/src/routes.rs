@@ -9,7 +9,6 @@ mod lists;
 mod pages;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
@@ -78,7 +77,7 @@ async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    world.requests.fetch_add(1, Ordering::Relaxed);
+    world.requests.send_modify(|requests| *requests += 1);
     let address = peer.address.ip();
     if world.options.has_error_budget
         && let Err(seconds) = world.errors.admit(address, world.clock.now())

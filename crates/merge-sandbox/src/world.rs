@@ -7,11 +7,11 @@ mod accounts;
 mod linking;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use uuid::Uuid;
@@ -37,7 +37,7 @@ pub(crate) struct World {
     pub(crate) errors: ErrorBudget,
     pub(crate) webhooks: Webhooks,
     /// Requests to the API, control routes apart.
-    pub(crate) requests: AtomicU64,
+    pub(crate) requests: watch::Sender<u64>,
     links: Mutex<Links>,
     accounts: RwLock<Accounts>,
     frozen_at: AtomicI64,
@@ -61,7 +61,7 @@ impl World {
             base_url,
             faults: Faults::default(),
             errors: ErrorBudget::default(),
-            requests: AtomicU64::new(0),
+            requests: watch::Sender::new(0),
             accounts: RwLock::default(),
             frozen_at: AtomicI64::new(Micros::MAX),
             agenda: Mutex::default(),

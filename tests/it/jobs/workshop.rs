@@ -1,5 +1,8 @@
 //! The jobs without the HTTP side: a database, a sandbox whose clock stands still, and a queue that runs when told.
 
+mod checks;
+mod crashes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,15 +14,14 @@ use jobs::reply::ReplyKey;
 use jobs::{Breakers, JobContext, SyncSettings};
 use merge_client::MergeClient;
 use merge_sandbox::{
-    AccountPlan, ClockMode, CompleteLink, CompletedLink, Fault, FaultKind, Options, Running,
-    Sandbox, Schedule,
+    AccountPlan, ClockMode, CompleteLink, CompletedLink, Fault, FaultKind, LinkAccount, Options,
+    Running, Sandbox, Schedule,
 };
 use queue::{Job, JobId, JobState, JobView, NewJob, Registry};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use sqlx::PgPool;
-use sqlx::types::Json;
-use store::linked_accounts::{self, LinkedAccount};
+use store::linked_accounts::{self, Linked, LinkedAccount};
 use store::model_syncs::{self, ModelSync};
 use store::webhook_deliveries::{self, DeliveryView, NewDelivery};
 use store::{AccountId, DeliveryId, Keyring, sealed_link_tokens};
@@ -231,6 +233,42 @@ impl Workshop {
         }
     }
 
+    /// A linked account in Merge's first sync, and its token: without dialog and jobs, and not polled yet.
+    pub(super) async fn linked_at_once(
+        &self,
+        organization_id: &str,
+        category: &str,
+        plan: AccountPlan,
+    ) -> (Account, String) {
+        let request = link_request(organization_id, category);
+        let id = self.prepare(request, String::new()).await.account_id;
+        let at_merge = self
+            .sandbox
+            .link_account(&LinkAccount {
+                category: category.to_owned(),
+                end_user_origin_id: self.account(id).await.end_user_origin_id,
+                integration: None,
+                plan: Some(plan),
+            })
+            .unwrap();
+        let linked = Linked {
+            merge_account_id: Some(&at_merge.id.to_string()),
+            merge_status: None,
+            integration_name: None,
+            integration_slug: None,
+            account_token: &at_merge.account_token.clone().into(),
+        };
+        let mut conn = self.pool().acquire().await.unwrap();
+        linked_accounts::link(&mut conn, &self.context.keyring, id, &linked)
+            .await
+            .unwrap();
+        let account = Account {
+            id,
+            merge_id: at_merge.id,
+        };
+        (account, at_merge.account_token)
+    }
+
     /// A linked account whose first sync is stored.
     pub(super) async fn synced(&self, organization_id: &str) -> Account {
         let account = self.linked(organization_id).await;
@@ -261,6 +299,15 @@ impl Workshop {
             .unwrap();
         let token = access.unwrap().token.unwrap();
         token.expose_secret().to_owned()
+    }
+
+    /// Lets the time pass for which lanes are left alone whose calls failed, and models that were refused.
+    pub(super) async fn forget_failures(&mut self) {
+        Arc::make_mut(&mut self.context).breakers = Breakers::default();
+        sqlx::query!("UPDATE syncline.model_syncs SET refused_at = refused_at - interval '2 days'")
+            .execute(self.pool())
+            .await
+            .unwrap();
     }
 
     pub(super) async fn account(&self, id: AccountId) -> LinkedAccount {
@@ -336,81 +383,6 @@ impl Workshop {
             times,
             kind,
         });
-    }
-
-    /// Checks that exactly what is true at Merge is stored: keys, times, deletions, and every field.
-    pub(super) async fn assert_equal_to_truth(&self, account: &Account) {
-        for truth in self.sandbox.truth(account.merge_id).unwrap() {
-            let page = self
-                .sandbox
-                .truth_page(account.merge_id, &truth.model_id, None, 100_000, true)
-                .unwrap();
-            let mut expected: Vec<_> = page
-                .records
-                .into_iter()
-                .map(|record| {
-                    let data: Value = serde_json::from_str(record.data.unwrap().get()).unwrap();
-                    (
-                        record.key,
-                        Some(record.modified_at),
-                        record.is_deleted,
-                        data,
-                    )
-                })
-                .collect();
-            expected.sort_by(|a, b| a.0.cmp(&b.0));
-            let stored = sqlx::query!(
-                r#"
-                SELECT merge_id, modified_at, is_deleted, data AS "data: Json<Value>"
-                FROM syncline.model_records
-                WHERE account_id = $1
-                  AND model_id = $2
-                ORDER BY merge_id
-                "#,
-                account.id as AccountId,
-                truth.model_id
-            )
-            .fetch_all(self.pool())
-            .await
-            .unwrap();
-            let stored: Vec<_> = stored
-                .into_iter()
-                .map(|row| (row.merge_id, row.modified_at, row.is_deleted, row.data.0))
-                .collect();
-            assert_eq!(stored, expected, "{}", truth.model_id);
-        }
-    }
-
-    /// Checks that the closed windows of each model join without a hole, and end at the watermark.
-    pub(super) async fn assert_windows_are_contiguous(&self, account: &Account) {
-        for model in self.models(account.id).await {
-            let windows = sqlx::query!(
-                r#"
-                SELECT modified_after, modified_before, mark
-                FROM syncline.fetch_windows
-                WHERE account_id = $1
-                  AND model_id = $2
-                  AND finished_at IS NOT NULL
-                ORDER BY id
-                "#,
-                account.id as AccountId,
-                model.model_id
-            )
-            .fetch_all(self.pool())
-            .await
-            .unwrap();
-            let mut reached = None;
-            for window in windows {
-                assert!(
-                    window.modified_after <= reached,
-                    "a hole in {}",
-                    model.model_id
-                );
-                assert!(window.modified_before.is_none_or(|end| end == window.mark));
-                reached = Some(window.mark);
-            }
-            assert_eq!(model.fetched_through, reached, "{}", model.model_id);
-        }
     }
 }
 
