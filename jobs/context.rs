@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::breaker::Breakers;
 use crate::check_key;
 use crate::error::JobError;
+use crate::selection::Selection;
 
 /// What every job is given.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub struct JobContext {
 /// How eagerly to sync, and how long to keep things.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyncSettings {
+    /// Which models are synced; default all.
+    pub selection: Selection,
     /// How far a window reaches back before the watermark; default 120 s. At least 5 s, or rows are lost that
     /// Merge stamps before a finish and shows after it.
     pub overlap: Duration,
@@ -74,6 +77,7 @@ pub struct SyncSettings {
 impl Default for SyncSettings {
     fn default() -> Self {
         Self {
+            selection: Selection::default(),
             overlap: Duration::from_mins(2),
             page_size: 100,
             poll_initial: Duration::from_mins(10),

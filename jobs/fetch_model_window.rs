@@ -66,6 +66,12 @@ impl Job for FetchModelWindow {
             let reason = format!("the catalogue has no model `{}`", self.model_id);
             JobError::cancel("unknown_model", reason)
         })?;
+        if !context.settings.selection.has(model.model_id) {
+            let tx = attempt.begin().await?;
+            return Ok(attempt
+                .complete(tx, json!({ "is_selected": false }))
+                .await?);
+        }
         let account = context.open_account(self.account_id).await?;
         let Some(window) = self.resume_or_open(context, attempt, model).await? else {
             let tx = attempt.begin().await?;

@@ -5,6 +5,7 @@ mod context;
 mod error;
 mod readiness;
 pub mod reply;
+mod selection;
 
 pub mod check_health;
 pub mod check_key;
@@ -24,6 +25,7 @@ pub mod resync;
 pub use breaker::Breakers;
 pub use context::{JobContext, SyncSettings};
 pub use error::JobError;
+pub use selection::Selection;
 
 /// Every job that the workers know.
 pub fn registry() -> queue::Registry<JobContext> {
@@ -49,7 +51,15 @@ mod tests {
     use std::path::Path;
 
     /// Files of this room that hold no job.
-    const NO_JOBS: [&str; 6] = ["lib", "breaker", "context", "error", "readiness", "reply"];
+    const NO_JOBS: [&str; 7] = [
+        "lib",
+        "breaker",
+        "context",
+        "error",
+        "readiness",
+        "reply",
+        "selection",
+    ];
 
     #[test]
     fn each_file_holds_a_registered_job() {

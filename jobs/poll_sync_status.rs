@@ -24,6 +24,7 @@ use store::model_syncs::{self, Observation};
 
 use crate::fetch_model_window::FetchModelWindow;
 use crate::readiness::Told;
+use crate::selection::NOT_SELECTED;
 use crate::{JobContext, JobError, SyncSettings};
 
 /// Merge pauses accounts that nobody asks about; so, however the intervals are set, each is asked about daily.
@@ -142,7 +143,7 @@ async fn observe(
         .filter(|model| model.fetched_through.is_some())
         .map(|model| model.model_id)
         .collect();
-    let observations = observations(statuses, &loaded, settings.accept_partial_first_sync);
+    let observations = observations(statuses, &loaded, settings);
     let due = model_syncs::observe(tx, account_id, &observations).await?;
     let is_initially_synced =
         account.is_some_and(|account| account.initial_sync_completed_at.is_some());
@@ -153,17 +154,24 @@ async fn observe(
 }
 
 /// One observation per model, under our spelling of its id. A model that we do not know is kept as it is called, and
-/// marked as such: it is shown, but nothing waits for it.
+/// marked as such: it is shown, but nothing waits for it. So is one that is not selected, whose marks do not count.
 fn observations(
     statuses: &[SyncStatus],
     loaded: &HashSet<String>,
-    accept_partial: bool,
+    settings: &SyncSettings,
 ) -> Vec<Observation> {
     let mut by_model = BTreeMap::new();
     for status in statuses {
         let known = catalogue::find(&status.model_id);
         let model_id = known.map_or(status.model_id.as_str(), |model| model.model_id);
         let is_loaded = loaded.contains(model_id);
+        let refusal = match known {
+            None => Some("unknown_model"),
+            Some(_) if !settings.selection.has(model_id) => Some(NOT_SELECTED),
+            Some(_) => None,
+        };
+        let ready_through =
+            Told::by_status(status).ready_through(is_loaded, settings.accept_partial_first_sync);
         let observation = Observation {
             model_id: model_id.to_owned(),
             status: Some(status.status.clone()).filter(|word| !word.is_empty()),
@@ -171,8 +179,8 @@ fn observations(
             is_initial_sync: status.is_initial_sync,
             last_sync_start: status.last_sync_start,
             next_sync_start: status.next_sync_start,
-            ready_through: Told::by_status(status).ready_through(is_loaded, accept_partial),
-            refusal: known.is_none().then(|| "unknown_model".to_owned()),
+            ready_through: ready_through.filter(|_| refusal != Some(NOT_SELECTED)),
+            refusal: refusal.map(str::to_owned),
         };
         by_model.insert(model_id, observation);
     }

@@ -88,6 +88,7 @@ impl App {
             queue: self.queue.clone(),
             breakers: self.breakers.clone(),
             settings: SyncSettings {
+                selection: sync.selection.clone(),
                 overlap: sync.overlap,
                 poll_initial: sync.poll_initial,
                 poll_fast: sync.poll_fast,

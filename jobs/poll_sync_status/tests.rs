@@ -1,6 +1,7 @@
 use chrono::{DateTime, Utc};
 
 use super::*;
+use crate::Selection;
 
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_770_000_000 + seconds, 0).unwrap()
@@ -39,7 +40,7 @@ fn spellings_of_one_model_are_one_observation() {
         status("HRIS.EMPLOYEE"),
     ];
 
-    let observations = observations(&statuses, &HashSet::new(), false);
+    let observations = observations(&statuses, &HashSet::new(), &SyncSettings::default());
 
     let ids: Vec<_> = observations
         .iter()
@@ -50,8 +51,28 @@ fn spellings_of_one_model_are_one_observation() {
 }
 
 #[test]
+fn a_model_that_is_not_selected_is_kept_without_a_mark() {
+    let settings = SyncSettings {
+        selection: Selection::of(["hris.Team"]).unwrap(),
+        ..SyncSettings::default()
+    };
+    let statuses = [status("hris.Employee"), status("hris.Team")];
+
+    let observations = observations(&statuses, &HashSet::new(), &settings);
+
+    assert_eq!(observations[0].refusal.as_deref(), Some("not_selected"));
+    assert_eq!(observations[0].ready_through, None);
+    assert_eq!(observations[1].refusal, None);
+    assert_eq!(observations[1].ready_through, Some(at(60)));
+}
+
+#[test]
 fn an_unknown_model_is_kept_but_not_waited_for() {
-    let observations = observations(&[status("hris.Deduction")], &HashSet::new(), false);
+    let observations = observations(
+        &[status("hris.Deduction")],
+        &HashSet::new(),
+        &SyncSettings::default(),
+    );
 
     assert_eq!(observations[0].model_id, "hris.Deduction");
     assert_eq!(observations[0].refusal.as_deref(), Some("unknown_model"));

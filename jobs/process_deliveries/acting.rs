@@ -272,6 +272,9 @@ impl<'a> Actor<'a> {
         let Some(model) = model_of_event(account, model_event) else {
             return Ok(Decision::ignored("a model that is not known"));
         };
+        if !self.context.settings.selection.has(model.model_id) {
+            return Ok(Decision::ignored("a model that is not selected"));
+        }
         let wanted = record
             .filter(|_| self.context.settings.store_webhook_records && model.has_modified_filter);
         let Some((record, key)) = wanted.and_then(|record| Some((record, record.key()?))) else {
@@ -302,6 +305,11 @@ impl<'a> Actor<'a> {
         account: &LinkedAccount,
         mut models: Vec<ModelTold<'_>>,
     ) -> Result<Decision, JobError> {
+        let told = models.len();
+        models.retain(|told| self.context.settings.selection.has(told.model.model_id));
+        if models.is_empty() && told > 0 {
+            return Ok(Decision::ignored("models that are not selected"));
+        }
         models.sort_by_key(|told| told.model.model_id);
         models.dedup_by_key(|told| told.model.model_id);
         let stored = model_syncs::list(self.tx, account.id).await?;

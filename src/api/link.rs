@@ -27,7 +27,7 @@ use super::{
     field::{CategoryName, Email, OrganizationId, Secret, Text},
     intake::{Accepted, Opened, Repeat, Submission},
     prefer::Prefer,
-    problem::{Kind, Problem},
+    problem::{Fault, Kind, Problem},
 };
 use crate::app::App;
 
@@ -53,6 +53,7 @@ pub(super) async fn create_link_token(
     submission: Submission<CreateLinkToken>,
 ) -> Result<Response, Problem> {
     must_see(&submission.principal, &submission.body.organization_id)?;
+    must_be_selected(&app, submission.body.category)?;
     let (reply, reply_key) = ReplyKey::generate();
     let accepted = match submission.open(&app, Repeat::Afresh).await? {
         Opened::Before(accepted) => return Ok(answer::accepted(accepted, submission.prefer)),
@@ -75,6 +76,14 @@ pub(super) async fn create_link_token(
         }
     };
     link_token(&app, accepted, submission.prefer, &reply).await
+}
+
+fn must_be_selected(app: &App, CategoryName(category): CategoryName) -> Result<(), Problem> {
+    if app.config.sync.selection.has_any_of(category) {
+        return Ok(());
+    }
+    let detail = "is not synced by this service; see its setting sync.models";
+    Err(Problem::field(Fault::at("/category", detail)))
 }
 
 /// Body of the routes that name one account.

@@ -56,6 +56,9 @@ struct Line<'a> {
     model_id: &'a str,
     #[serde(flatten)]
     verdict: Verdict,
+    /// Why nothing new is read of the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     chain: Vec<ClosedWindow>,
 }
@@ -111,6 +114,7 @@ impl Verify {
                 linked_account_id: id,
                 model_id: &model.model_id,
                 verdict: chain.verdict(model.fetched_through),
+                refusal: model.refusal.as_deref(),
                 chain: shown,
             };
             gaps += usize::from(matches!(line.verdict, Verdict::Gap { .. }));
@@ -128,23 +132,28 @@ impl Line<'_> {
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
         write!(out, "{}  {:<32}  ", self.linked_account_id, self.model_id)?;
         match &self.verdict {
-            Verdict::NeverRead => writeln!(out, "never read")?,
+            Verdict::NeverRead => write!(out, "never read")?,
             Verdict::Contiguous {
                 since,
                 through,
                 windows,
-            } => writeln!(
+            } => write!(
                 out,
                 "contiguous since {}, through {}, windows: {windows}",
                 text(*since),
                 text(*through)
             )?,
-            Verdict::Gap { from, to } => writeln!(
+            Verdict::Gap { from, to } => write!(
                 out,
                 "GAP from {} to {}",
                 from.map_or("the beginning".to_owned(), text),
                 text(*to)
             )?,
+        }
+        match self.refusal {
+            None => writeln!(out)?,
+            Some("not_selected") => writeln!(out, ", not selected")?,
+            Some(refusal) => writeln!(out, ", refused: {refusal}")?,
         }
         for window in &self.chain {
             let extent = match window.extent {

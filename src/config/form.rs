@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use jobs::Selection;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
@@ -56,4 +57,27 @@ pub(super) fn secrets<'de, D: Deserializer<'de>>(
         .map(str::trim)
         .filter(|secret| !secret.is_empty());
     Ok(secrets.map(SecretString::from).collect())
+}
+
+/// Categories and models: a list, or a text with commas between them; empty for all.
+pub(super) fn selection<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Selection, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        expecting = r#"expected names, such as ["hris", "crm.CRMContact"]"#
+    )]
+    enum Names {
+        Text(String),
+        List(Vec<String>),
+    }
+
+    let names = match Names::deserialize(deserializer)? {
+        Names::Text(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
+        Names::List(names) => names,
+    };
+    let names = names
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !name.is_empty());
+    Selection::of(names).map_err(D::Error::custom)
 }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use jobs::Selection;
 use serde::Deserialize;
 
 use super::{Fault, form};
@@ -11,6 +12,9 @@ const LONGEST_POLL: Duration = Duration::from_hours(24);
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sync {
+    /// Which models are synced.
+    #[serde(rename = "models", deserialize_with = "form::selection")]
+    pub selection: Selection,
     /// How far a window reaches back behind the end of the last one.
     #[serde(deserialize_with = "form::duration")]
     pub overlap: Duration,

@@ -151,6 +151,11 @@ fn every_fault_is_one_line_with_key_origin_and_remedy() {
         ),
         ("SYNCLINE__SYNC__POLL_SLOW", "25h", "expected 1s to 24h"),
         (
+            "SYNCLINE__SYNC__MODELS",
+            "hris, crm.Nothing",
+            "`sync.models` (environment variable SYNCLINE__SYNC__MODELS): `crm.Nothing` is neither a category",
+        ),
+        (
             "SYNCLINE__SYNC__ACCEPT_PARTIAL_FIRST_SYNC",
             "maybe",
             "sync.accept_partial_first_sync",
@@ -448,4 +453,15 @@ fn debug_shows_no_secret() {
     let shown = format!("{config:?} {environment:?}");
 
     assert!(!shown.contains("canary") && !shown.contains(KEY), "{shown}");
+}
+
+#[test]
+fn models_are_a_list_in_a_file_and_a_text_in_the_environment() {
+    let from_file = load_file("[sync]\nmodels = [\"hris\", \"crm.contacts\"]\n", &[]).unwrap();
+    let from_environment = load(&[("SYNCLINE__SYNC__MODELS", "hris,crm.CRMContact")]).unwrap();
+
+    assert_eq!(from_file.sync.selection, from_environment.sync.selection);
+    assert!(from_file.sync.selection.has("hris.Team"));
+    assert!(!from_file.sync.selection.has("crm.Lead"));
+    assert!(load(&[]).unwrap().sync.selection.has("crm.Lead"));
 }

@@ -17,5 +17,6 @@ mod process_deliveries;
 mod refresh_integrations;
 mod relink_account;
 mod resync;
+mod selection;
 mod sweeps;
 mod workshop;

@@ -86,7 +86,8 @@ pub struct Observation {
     pub next_sync_start: Option<DateTime<Utc>>,
     /// The finish, if it is usable: raises the mark.
     pub ready_through: Option<DateTime<Utc>>,
-    /// Set when the model cannot be read at all, because our catalogue does not know it.
+    /// Set when the model is not read at all: `unknown_model` to our catalogue, or `not_selected` to be synced. Said at each
+    /// observation; it ends with the first that does not say it.
     pub refusal: Option<String>,
 }
 
@@ -165,6 +166,7 @@ pub async fn want(
         WHERE account_id = $1
           AND ($2::text IS NULL OR model_id = $2)
           AND fetched_through IS NOT NULL
+          AND refusal IS DISTINCT FROM 'not_selected'
         RETURNING model_id
         "#,
         account_id as AccountId,

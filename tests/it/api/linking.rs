@@ -196,3 +196,13 @@ async fn deleting_answers_at_once_and_leaves_nothing() {
         .await
         .expect(404);
 }
+
+#[tokio::test]
+async fn a_category_that_is_not_selected_is_not_linked() {
+    let app = TestApp::with_settings(&[("SYNCLINE__SYNC__MODELS", "crm, ats.Job")]).await;
+
+    let problem = app.post(CREATE, create("org_1")).await.expect(422);
+
+    assert_eq!(problem["errors"][0]["pointer"], "/category");
+    app.assert_nothing_enqueued().await;
+}

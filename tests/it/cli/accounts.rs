@@ -70,3 +70,22 @@ async fn the_chain_of_one_account_is_shown() {
         "{stderr}"
     );
 }
+
+#[tokio::test]
+async fn a_model_that_is_not_selected_is_said_to_be() {
+    let app = TestApp::with_settings(&[("SYNCLINE__SYNC__MODELS", "hris.Team")]).await;
+    app.synced_account("org_1", "hris").await;
+
+    let (code, shown, stderr) = verify(&app, &[]).await;
+
+    assert_eq!(code, 0, "{stderr}");
+    for line in shown.lines() {
+        let is_team = line.contains(" hris.Team ");
+        assert_eq!(
+            line.ends_with("never read, not selected"),
+            !is_team,
+            "{line}"
+        );
+        assert_eq!(line.contains("contiguous"), is_team, "{line}");
+    }
+}

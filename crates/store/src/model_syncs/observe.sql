@@ -28,10 +28,13 @@ ON CONFLICT (account_id, model_id) DO UPDATE SET
     -- A refusal ends with the first window that is stored, or after a while, so that it is tried again.
     refusal = CASE
         WHEN excluded.refusal IS NOT NULL THEN excluded.refusal
+        -- What is said here each time ends when it is not said any more.
+        WHEN stored.refusal IN ('not_selected', 'unknown_model') THEN NULL
         WHEN stored.refused_at > now() - make_interval(hours => $10) THEN stored.refusal
     END,
     refused_at = CASE
         WHEN excluded.refusal IS NOT NULL THEN coalesce(stored.refused_at, now())
+        WHEN stored.refusal IN ('not_selected', 'unknown_model') THEN NULL
         WHEN stored.refused_at > now() - make_interval(hours => $10) THEN stored.refused_at
     END,
     updated_at = now()
