@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod database;
 pub mod inbox;
+mod mapping;
 pub mod scheduler;
 pub mod telemetry;
 mod typed_views;

@@ -1,9 +1,12 @@
 //! The stored records of one model of an account, in the order in which we stored their changes.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use merge_client::catalogue;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use store::{
     AccountId,
@@ -19,6 +22,7 @@ use super::{
     problem::{Fault, Problem},
 };
 use crate::app::App;
+use crate::mapping::Mapping;
 
 /// The place after a record: when it was changed, and its id.
 type Place = (DateTime<Utc>, String);
@@ -53,7 +57,11 @@ struct RecordView {
     is_deleted: bool,
     modified_at: Option<DateTime<Utc>>,
     changed_at: DateTime<Utc>,
+    /// As Merge gave it.
     data: Box<RawValue>,
+    /// The same in the product's own words, if the model is mapped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mapped: Option<BTreeMap<String, Value>>,
 }
 
 /// The stored records of a model.
@@ -84,7 +92,11 @@ pub(super) async fn list(
     let records = model_records::list(&mut connection, &filter, query.limit.0).await?;
     let place = |last: &Record| Cursor((last.changed_at, last.merge_id.clone()));
     let next = query.limit.last_of_full(&records).map(place);
-    let records = records.into_iter().map(RecordView::from).collect();
+    let mapping = &app.config.sync.mapping;
+    let records = records
+        .into_iter()
+        .map(|record| RecordView::new(record, model.model_id, mapping))
+        .collect();
     Ok(Json(RecordPage {
         model_id: model.model_id,
         records,
@@ -92,9 +104,10 @@ pub(super) async fn list(
     }))
 }
 
-impl From<Record> for RecordView {
-    fn from(record: Record) -> Self {
+impl RecordView {
+    fn new(record: Record, model_id: &str, mapping: &Mapping) -> Self {
         Self {
+            mapped: mapping.apply(model_id, &record.data.0),
             id: record.merge_id,
             remote_id: record.remote_id,
             is_deleted: record.is_deleted,

@@ -1,12 +1,15 @@
 //! How values are written: functions for `#[serde(deserialize_with)]`.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use jobs::Selection;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
+
+use crate::mapping::Mapping;
 
 /// A duration with its unit, such as `30s`.
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
@@ -80,4 +83,13 @@ pub(super) fn selection<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Se
         .map(String::as_str)
         .filter(|name| !name.is_empty());
     Selection::of(names).map_err(D::Error::custom)
+}
+
+/// The mapping in the file of that path; empty for none.
+pub(super) fn mapping<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Mapping, D::Error> {
+    let path = String::deserialize(deserializer)?;
+    if path.is_empty() {
+        return Ok(Mapping::default());
+    }
+    Mapping::read(Path::new(&path)).map_err(D::Error::custom)
 }

@@ -4,6 +4,7 @@ use jobs::Selection;
 use serde::Deserialize;
 
 use super::{Fault, form};
+use crate::mapping::Mapping;
 
 /// An account that nobody asks about for two weeks is paused by Merge; a day leaves room.
 const LONGEST_POLL: Duration = Duration::from_hours(24);
@@ -15,6 +16,9 @@ pub struct Sync {
     /// Which models are synced.
     #[serde(rename = "models", deserialize_with = "form::selection")]
     pub selection: Selection,
+    /// What records are called when they are read.
+    #[serde(rename = "mapping_file", deserialize_with = "form::mapping")]
+    pub mapping: Mapping,
     /// How far a window reaches back behind the end of the last one.
     #[serde(deserialize_with = "form::duration")]
     pub overlap: Duration,

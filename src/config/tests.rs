@@ -156,6 +156,11 @@ fn every_fault_is_one_line_with_key_origin_and_remedy() {
             "`sync.models` (environment variable SYNCLINE__SYNC__MODELS): `crm.Nothing` is neither a category",
         ),
         (
+            "SYNCLINE__SYNC__MAPPING_FILE",
+            "/nowhere/mapping.toml",
+            "`sync.mapping_file` (environment variable SYNCLINE__SYNC__MAPPING_FILE): /nowhere/mapping.toml: ",
+        ),
+        (
             "SYNCLINE__SYNC__ACCEPT_PARTIAL_FIRST_SYNC",
             "maybe",
             "sync.accept_partial_first_sync",
@@ -464,4 +469,20 @@ fn models_are_a_list_in_a_file_and_a_text_in_the_environment() {
     assert!(from_file.sync.selection.has("hris.Team"));
     assert!(!from_file.sync.selection.has("crm.Lead"));
     assert!(load(&[]).unwrap().sync.selection.has("crm.Lead"));
+}
+
+#[test]
+fn a_fault_of_the_mapping_names_setting_file_model_and_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mapping.toml");
+    std::fs::write(&file, "[\"hris.Team\"]\nemail = \"work_email\"").unwrap();
+
+    let error = load(&[("SYNCLINE__SYNC__MAPPING_FILE", file.to_str().unwrap())]).unwrap_err();
+
+    let expected = format!(
+        "setting `sync.mapping_file` (environment variable SYNCLINE__SYNC__MAPPING_FILE): {}: hris.Team, field \
+         `email`: the model has no field `work_email`; it has id, ",
+        file.display()
+    );
+    assert!(error.to_string().starts_with(&expected), "{error}");
 }

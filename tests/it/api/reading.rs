@@ -158,3 +158,37 @@ async fn what_can_be_linked_is_listed_with_its_age() {
         assert!(ats["integrations"][0].get(key).is_some(), "{key}");
     }
 }
+
+#[tokio::test]
+async fn records_are_shown_in_the_product_s_own_words_beside_merge_s() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mapping = r#"
+        ["hris.Employee"]
+        email = "work_email"
+        status = { from = "employment_status", lookup = { ACTIVE = "here" }, default = "gone" }
+    "#;
+    std::fs::write(file.path(), mapping).unwrap();
+    let path = file.path().to_str().unwrap();
+    let app = TestApp::with_settings(&[("SYNCLINE__SYNC__MAPPING_FILE", path)]).await;
+    let account = app.synced_account("org_1", "hris").await;
+
+    let records = |model: &str| {
+        let path = format!("/api/merge/records/{model}?linked_account_id={account}");
+        let app = &app;
+        async move { app.get(&path).await.expect(200)["records"].clone() }
+    };
+    let employees = records("hris.Employee").await;
+    let teams = records("hris.Team").await;
+
+    let employees = employees.as_array().unwrap();
+    assert!(!employees.is_empty());
+    for employee in employees {
+        let is_active = employee["data"]["employment_status"] == "ACTIVE";
+        let expected = json!({
+            "email": employee["data"]["work_email"],
+            "status": if is_active { "here" } else { "gone" },
+        });
+        assert_eq!(employee["mapped"], expected, "{employee}");
+    }
+    assert!(teams[0].get("mapped").is_none(), "{teams}");
+}
