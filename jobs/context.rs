@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use merge_client::{AccountToken, Category, MergeClient};
 use queue::Attempt;
 use secrecy::ExposeSecret;
+use serde::Deserialize;
 use sqlx::PgPool;
 use store::{AccountId, Keyring, linked_accounts};
 use tokio::time::Instant;
@@ -33,11 +34,24 @@ pub struct JobContext {
     pub settings: SyncSettings,
 }
 
+/// How many connections an organization, or a person of it, may have in a category.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Connections {
+    /// As many as are linked, each under a name of its own at Merge.
+    #[default]
+    Several,
+    /// One, under the same name for good. Linking is refused while it is there.
+    One,
+}
+
 /// How eagerly to sync, and how long to keep things.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyncSettings {
     /// Which models are synced; default all.
     pub selection: Selection,
+    /// How many connections there may be; default several.
+    pub connections: Connections,
     /// How far a window reaches back before the watermark; default 120 s. At least 5 s, or rows are lost that
     /// Merge stamps before a finish and shows after it.
     pub overlap: Duration,
@@ -78,6 +92,7 @@ impl Default for SyncSettings {
     fn default() -> Self {
         Self {
             selection: Selection::default(),
+            connections: Connections::default(),
             overlap: Duration::from_mins(2),
             page_size: 100,
             poll_initial: Duration::from_mins(10),

@@ -4,7 +4,8 @@
 //! whatever Merge reports later finds it, and the name and address that it holds are in no payload, which would outlive
 //! the account. A pending account of the same organization, category, user and integration is used again, with the
 //! same name at Merge and a fresh token: so a repeat, a retry and two clicks at once end in one row. An account that is
-//! linked, be it between enqueueing and running, is left alone: the customer gets another one beside it.
+//! linked, be it between enqueueing and running, is left alone: the customer gets another one beside it, or where only one
+//! connection may be ([`Connections::One`]) none.
 //!
 //! The link token is sealed to the request that waits (see [`crate::reply`]) and stored nowhere else. A run that is
 //! repeated asks Merge for another one.
@@ -20,7 +21,7 @@ use uuid::Uuid;
 
 use crate::context::parse_category;
 use crate::reply::seal_link_token;
-use crate::{JobContext, JobError};
+use crate::{Connections, JobContext, JobError};
 
 /// Which connection, and where the link token goes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -69,7 +70,8 @@ impl Job for CreatePending {
     }
 
     async fn run(&self, context: &JobContext, attempt: &mut Attempt) -> Result<(), JobError> {
-        let (account, pending) = self.find_or_prepare(attempt).await?;
+        let connections = context.settings.connections;
+        let (account, pending) = self.find_or_prepare(attempt, connections).await?;
 
         let request = LinkTokenRequest {
             end_user_origin_id: pending.end_user_origin_id.clone(),
@@ -96,27 +98,30 @@ impl Job for CreatePending {
 }
 
 impl CreatePending {
-    /// Makes sure of the pending account, in the caller's transaction, and gives the job to be enqueued in it.
+    /// Makes sure of the pending account, in the caller's transaction, and gives the job to be enqueued in it. `None`:
+    /// there is one that is linked, and no other may be.
     ///
     /// # Errors
     /// [`store::Error::Database`].
     pub async fn prepare(
         conn: &mut PgConnection,
         request: LinkRequest<'_>,
+        connections: Connections,
         reply_key: String,
-    ) -> Result<Self, store::Error> {
-        let pending = prepare_pending(conn, request).await?;
-        Ok(Self {
+    ) -> Result<Option<Self>, store::Error> {
+        let pending = prepare_pending(conn, request, connections).await?;
+        Ok(pending.map(|pending| Self {
             organization_id: request.organization_id.to_owned(),
             account_id: pending.id,
             reply_key,
-        })
+        }))
     }
 
     /// The account, and the pending one to link: the same, or one beside it, if it was linked meanwhile.
     async fn find_or_prepare(
         &self,
         attempt: &Attempt,
+        connections: Connections,
     ) -> Result<(LinkedAccount, Pending), JobError> {
         let mut tx = attempt.begin().await?;
         let account = linked_accounts::find(&mut tx, self.account_id, Some(&self.organization_id))
@@ -131,7 +136,9 @@ impl CreatePending {
             user_id: account.user_id.as_deref(),
             display_name: account.display_name.as_deref(),
         };
-        let pending = prepare_pending(&mut tx, request).await?;
+        let pending = prepare_pending(&mut tx, request, connections)
+            .await?
+            .ok_or_else(|| JobError::cancel("already_active", "it was linked meanwhile"))?;
         tx.commit().await?;
         Ok((account, pending))
     }
@@ -140,25 +147,42 @@ impl CreatePending {
 async fn prepare_pending(
     conn: &mut PgConnection,
     request: LinkRequest<'_>,
-) -> Result<Pending, store::Error> {
+    connections: Connections,
+) -> Result<Option<Pending>, store::Error> {
     let new = NewAccount {
         id: AccountId::new(),
         organization_id: request.organization_id,
         category: request.category,
-        end_user_origin_id: &new_origin_id(request),
+        end_user_origin_id: &new_origin_id(request, connections),
         user_id: request.user_id,
         display_name: request.display_name,
         integration: request.integration,
         end_user_organization_name: request.end_user_organization_name,
         end_user_email_address: request.end_user_email_address,
     };
-    linked_accounts::prepare_pending(conn, &new).await
+    match connections {
+        Connections::Several => Ok(Some(linked_accounts::prepare_pending(conn, &new).await?)),
+        Connections::One => linked_accounts::prepare_only_pending(conn, &new).await,
+    }
 }
 
-/// A name that was never used: Merge keeps it for good, and takes the same name for the same account.
-fn new_origin_id(request: LinkRequest<'_>) -> String {
-    let base = request.user_id.unwrap_or(request.organization_id);
-    format!("{base}_{}_{}", request.category, Uuid::new_v4())
+/// A name for the connection: Merge keeps it for good, and takes the same name for the same account.
+///
+/// One that was never used, or where there may be one connection only, its one. That begins with the organization in any
+/// case: people of different organizations may have the same id.
+fn new_origin_id(request: LinkRequest<'_>, connections: Connections) -> String {
+    let (organization, category) = (request.organization_id, request.category);
+    match (connections, request.user_id) {
+        (Connections::Several, user) => {
+            format!(
+                "{}_{category}_{}",
+                user.unwrap_or(organization),
+                Uuid::new_v4()
+            )
+        }
+        (Connections::One, None) => format!("{organization}_{category}"),
+        (Connections::One, Some(user)) => format!("{organization}_{user}_{category}"),
+    }
 }
 
 #[cfg(test)]
@@ -190,10 +214,14 @@ mod tests {
             user_id: None,
             display_name: None,
         };
-        assert!(new_origin_id(request).starts_with("acme_hris_"));
+        let several = |request| new_origin_id(request, Connections::Several);
+        let one = |request| new_origin_id(request, Connections::One);
+        assert!(several(request).starts_with("acme_hris_"));
+        assert_eq!(one(request), "acme_hris");
 
         request.user_id = Some("u-7");
-        assert!(new_origin_id(request).starts_with("u-7_hris_"));
-        assert_ne!(new_origin_id(request), new_origin_id(request));
+        assert!(several(request).starts_with("u-7_hris_"));
+        assert_ne!(several(request), several(request));
+        assert_eq!(one(request), "acme_u-7_hris");
     }
 }

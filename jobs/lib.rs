@@ -23,7 +23,7 @@ pub mod relink_account;
 pub mod resync;
 
 pub use breaker::Breakers;
-pub use context::{JobContext, SyncSettings};
+pub use context::{Connections, JobContext, SyncSettings};
 pub use error::JobError;
 pub use selection::Selection;
 

@@ -89,6 +89,7 @@ impl App {
             breakers: self.breakers.clone(),
             settings: SyncSettings {
                 selection: sync.selection.clone(),
+                connections: self.config.merge.connections,
                 overlap: sync.overlap,
                 poll_initial: sync.poll_initial,
                 poll_fast: sync.poll_fast,

@@ -69,7 +69,10 @@ pub(super) async fn create_link_token(
                 user_id: body.user_id.as_ref().map(Text::as_str),
                 display_name: body.display_name.as_ref().map(Text::as_str),
             };
-            let job = CreatePending::prepare(intake.connection(), request, reply_key).await?;
+            let connections = app.config.merge.connections;
+            let job = CreatePending::prepare(intake.connection(), request, connections, reply_key)
+                .await?
+                .ok_or_else(already_linked)?;
             intake
                 .enqueue(&NewJob::new(&job)?.organization(organization_id))
                 .await?
@@ -84,6 +87,13 @@ fn must_be_selected(app: &App, CategoryName(category): CategoryName) -> Result<(
     }
     let detail = "is not synced by this service; see its setting sync.models";
     Err(Problem::field(Fault::at("/category", detail)))
+}
+
+/// There is a connection, and the settings allow no second one.
+fn already_linked() -> Problem {
+    let detail =
+        "There is a connection already, and only one is allowed. Relink it, or delete it first.";
+    Problem::new(Kind::AlreadyActive, detail)
 }
 
 /// Body of the routes that name one account.

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use jobs::Connections;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::{Host, Url};
@@ -23,6 +24,8 @@ pub struct Merge {
     /// The signature keys of webhooks, newest first.
     #[serde(deserialize_with = "form::secrets")]
     pub webhook_secrets: Vec<SecretString>,
+    /// How many connections an organization may have in a category.
+    pub connections: Connections,
     /// Longest time for one call.
     #[serde(deserialize_with = "form::duration")]
     pub request_timeout: Duration,

@@ -160,6 +160,7 @@ fn every_fault_is_one_line_with_key_origin_and_remedy() {
             "/nowhere/mapping.toml",
             "`sync.mapping_file` (environment variable SYNCLINE__SYNC__MAPPING_FILE): /nowhere/mapping.toml: ",
         ),
+        ("SYNCLINE__MERGE__CONNECTIONS", "two", "merge.connections"),
         (
             "SYNCLINE__SYNC__ACCEPT_PARTIAL_FIRST_SYNC",
             "maybe",

@@ -24,7 +24,7 @@ pub use finding::{Hint, Meant, find_meant, lock_many};
 pub use health::{Health, note_refusal, record_health, take_due_checks};
 pub use linking::{
     LinkOutcome, Linked, NewAccount, Pending, find_for_link, link, linkable_categories,
-    prepare_pending,
+    prepare_only_pending, prepare_pending,
 };
 pub use polling::{complete_initial_sync, put_poll_off, record_poll, take_due_polls};
 pub use token::{Access, access, find_by_token, wipe_token};

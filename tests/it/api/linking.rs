@@ -197,6 +197,81 @@ async fn deleting_answers_at_once_and_leaves_nothing() {
         .expect(404);
 }
 
+/// Only one connection may be in a category.
+const ONE: (&str, &str) = ("SYNCLINE__MERGE__CONNECTIONS", "one");
+
+#[tokio::test]
+async fn where_one_connection_may_be_a_second_is_refused_until_the_first_is_deleted() {
+    let app = TestApp::with_settings(&[ONE]).await;
+    let account = app.linked_account("org_1", "hris").await;
+    let path = format!("/api/merge/linked-accounts/{account}");
+    let linked = app.get(&path).await.expect(200);
+    assert_eq!(linked["end_user_origin_id"], "org_1_hris");
+
+    let problem = app.post(CREATE, create("org_1")).await.expect(409);
+    assert_eq!(problem["type"], "urn:syncline:problem:already-active");
+    let other = app.while_working(app.post(CREATE, create("org_2"))).await;
+    assert_eq!(other.expect(200)["end_user_origin_id"], "org_2_hris");
+
+    // Relinking it is no second one.
+    let body = json!({"linked_account_id": account});
+    let relink = app.post("/api/merge/relink-integration", &body);
+    let relink = app.while_working(relink).await;
+    app.finish_linking(&relink.text("link_token"));
+    let list = app.get("/api/merge/linked-accounts?organization_id=org_1");
+    let list = list.await.expect(200);
+    assert_eq!(list["linked_accounts"].as_array().unwrap().len(), 1);
+    assert_eq!(list["linked_accounts"][0]["id"], account.to_string());
+    assert_eq!(
+        list["linked_accounts"][0]["end_user_origin_id"],
+        "org_1_hris"
+    );
+
+    let delete = app.post("/api/merge/delete-integration", &body);
+    delete.await.expect(202);
+    app.post(CREATE, create("org_1")).await.expect(409);
+    app.run_due_jobs().await;
+    let again = app.while_working(app.post(CREATE, create("org_1"))).await;
+    assert_eq!(again.expect(200)["end_user_origin_id"], "org_1_hris");
+    assert_ne!(again.json()["linked_account_id"], account.to_string());
+}
+
+#[tokio::test]
+async fn where_one_connection_may_be_a_pending_one_is_reused_by_clicks_at_once() {
+    let app = TestApp::with_settings(&[ONE]).await;
+    let mut straight = create("org_1");
+    straight["integration"] = "bamboohr".into();
+
+    let clicks = async {
+        tokio::join!(
+            app.post(CREATE, create("org_1")),
+            app.post(CREATE, straight)
+        )
+    };
+    let (one, two) = app.while_working(clicks).await;
+
+    assert_eq!(
+        one.expect(200)["linked_account_id"],
+        two.expect(200)["linked_account_id"]
+    );
+}
+
+#[tokio::test]
+async fn each_person_has_the_one_connection_of_their_own() {
+    let app = TestApp::with_settings(&[ONE]).await;
+    app.linked_account("org_1", "hris").await;
+    for (organization, person, expected) in [
+        ("org_1", "u-7", "org_1_u-7_hris"),
+        ("org_1", "u-8", "org_1_u-8_hris"),
+        ("org_2", "u-7", "org_2_u-7_hris"),
+    ] {
+        let mut body = create(organization);
+        body["user_id"] = person.into();
+        let answer = app.while_working(app.post(CREATE, body)).await;
+        assert_eq!(answer.expect(200)["end_user_origin_id"], expected);
+    }
+}
+
 #[tokio::test]
 async fn a_category_that_is_not_selected_is_not_linked() {
     let app = TestApp::with_settings(&[("SYNCLINE__SYNC__MODELS", "crm, ats.Job")]).await;

@@ -1,5 +1,6 @@
 //! Beginning to link.
 
+use jobs::Connections;
 use jobs::reply::ReplyKey;
 use merge_sandbox::{Fault, FaultKind};
 use queue::JobState;
@@ -126,4 +127,21 @@ async fn an_account_that_is_linked_before_its_job_runs_gets_another_beside_it() 
     let other = workshop.account(id_of(&done).parse().unwrap()).await;
     assert_eq!(other.status, AccountStatus::Pending);
     assert_eq!(other.end_user_email_address, "it@customer.example");
+}
+
+#[tokio::test]
+async fn where_one_connection_may_be_one_that_was_linked_meanwhile_stays_the_only_one() {
+    let workshop = Workshop::with(|_, settings| settings.connections = Connections::One).await;
+    let (_, reply_key) = ReplyKey::generate();
+    let (_, link_token) = workshop.begin_link("acme", "hris").await;
+    let late = workshop
+        .prepare(link_request("acme", "hris"), reply_key)
+        .await;
+    let completed = workshop.finish_link(&link_token);
+    workshop.exchange("acme", &completed.public_token).await;
+
+    let done = workshop.perform(&late).await;
+
+    assert_eq!(done.state, JobState::Cancelled);
+    assert_eq!(done.error_class.as_deref(), Some("already_active"));
 }

@@ -174,9 +174,9 @@ impl Workshop {
         reply_key: String,
     ) -> CreatePending {
         let mut conn = self.pool().acquire().await.unwrap();
-        CreatePending::prepare(&mut conn, request, reply_key)
-            .await
-            .unwrap()
+        let connections = self.context.settings.connections;
+        let job = CreatePending::prepare(&mut conn, request, connections, reply_key).await;
+        job.unwrap().expect("no other connection is in the way")
     }
 
     /// Reads the sealed link token of a job, as the waiting request does.

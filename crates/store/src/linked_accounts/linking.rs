@@ -80,6 +80,112 @@ pub async fn prepare_pending(
     .during("prepare a pending account")
 }
 
+/// The same where there may be one account only; `None` when it is there and not pending.
+///
+/// A pending one is reused whatever integration it was begun for, and whatever it is called at Merge.
+pub async fn prepare_only_pending(
+    conn: &mut PgConnection,
+    new: &NewAccount<'_>,
+) -> Result<Option<Pending>, Error> {
+    // Of several who ask at once, one makes the account: there is no row yet to wait for.
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
+        format!("link {}", new.end_user_origin_id)
+    )
+    .execute(&mut *conn)
+    .await
+    .during("wait for others who link the same")?;
+    let Some(found) = find_only(conn, new).await? else {
+        return insert_only(conn, new).await;
+    };
+    if found.status != AccountStatus::Pending {
+        return Ok(None);
+    }
+    sqlx::query_as!(
+        Pending,
+        r#"
+        UPDATE syncline.linked_accounts
+        SET display_name = coalesce($2, display_name),
+            integration = $3,
+            end_user_organization_name = $4,
+            end_user_email_address = $5,
+            updated_at = now()
+        WHERE id = $1
+        RETURNING id AS "id: AccountId", end_user_origin_id
+        "#,
+        found.id as AccountId,
+        new.display_name,
+        new.integration,
+        new.end_user_organization_name,
+        new.end_user_email_address
+    )
+    .fetch_optional(conn)
+    .await
+    .during("reuse a pending account")
+}
+
+/// An account of the same organization, category and person.
+struct Found {
+    id: AccountId,
+    status: AccountStatus,
+}
+
+/// The one that is linked, or else the newest that is pending, held until the transaction ends.
+async fn find_only(conn: &mut PgConnection, new: &NewAccount<'_>) -> Result<Option<Found>, Error> {
+    sqlx::query_as!(
+        Found,
+        r#"
+        SELECT id AS "id: AccountId", status AS "status: AccountStatus"
+        FROM syncline.linked_accounts
+        WHERE organization_id = $1
+          AND category = $2
+          AND user_id IS NOT DISTINCT FROM $3
+        -- Of several that are pending the one for this integration: only one may be for it.
+        ORDER BY status = 'pending', integration IS NOT DISTINCT FROM $4 DESC, id DESC
+        LIMIT 1
+        FOR UPDATE
+        "#,
+        new.organization_id,
+        new.category,
+        new.user_id,
+        new.integration
+    )
+    .fetch_optional(conn)
+    .await
+    .during("find the account of a connection")
+}
+
+/// `None` when another organization's account bears the name.
+async fn insert_only(
+    conn: &mut PgConnection,
+    new: &NewAccount<'_>,
+) -> Result<Option<Pending>, Error> {
+    sqlx::query_as!(
+        Pending,
+        r#"
+        INSERT INTO syncline.linked_accounts (
+            id, organization_id, category, end_user_origin_id, user_id, display_name, integration,
+            end_user_organization_name, end_user_email_address
+        )
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        ON CONFLICT (end_user_origin_id) DO NOTHING
+        RETURNING id AS "id: AccountId", end_user_origin_id
+        "#,
+        new.id as AccountId,
+        new.organization_id,
+        new.category,
+        new.end_user_origin_id,
+        new.user_id,
+        new.display_name,
+        new.integration,
+        new.end_user_organization_name,
+        new.end_user_email_address
+    )
+    .fetch_optional(conn)
+    .await
+    .during("make a pending account")
+}
+
 /// The categories in which an organization has accounts that could be the one just linked: those with a pending
 /// account first, the newest first.
 pub async fn linkable_categories(
