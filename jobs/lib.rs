@@ -22,7 +22,7 @@ pub mod refresh_integrations;
 pub mod relink_account;
 pub mod resync;
 
-pub use breaker::Breakers;
+pub use breaker::{BreakerSettings, Breakers};
 pub use context::{Connections, JobContext, SyncSettings};
 pub use error::JobError;
 pub use selection::Selection;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use jobs::{Breakers, JobContext, SyncSettings};
+use jobs::{BreakerSettings, Breakers, JobContext, SyncSettings};
 use merge_client::MergeClient;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
@@ -60,6 +60,11 @@ impl App {
             )
         };
         let merge = MergeClient::new(settings).context("cannot build the HTTP client")?;
+        let breakers = Breakers::new(BreakerSettings {
+            failures: config.merge.breaker_failures,
+            pause: config.merge.breaker_pause,
+            longest_pause: config.merge.breaker_longest_pause,
+        });
         let listen = database::listen(&config.database)?;
         let webhook_secrets = WebhookSecrets::new(config.merge.webhook_secrets.clone());
         Ok(Self {
@@ -74,7 +79,7 @@ impl App {
             shutdown: CancellationToken::new(),
             requests: TaskTracker::new(),
             merge,
-            breakers: Breakers::default(),
+            breakers,
         })
     }
 
@@ -95,6 +100,7 @@ impl App {
                 poll_fast: sync.poll_fast,
                 poll_slow: sync.poll_slow,
                 poll_refused: sync.poll_refused,
+                sweep_interval: sync.sweep_interval,
                 check_interval: sync.check_interval,
                 accept_partial_first_sync: sync.accept_partial_first_sync,
                 store_webhook_records: sync.store_webhook_records,

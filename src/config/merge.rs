@@ -40,6 +40,14 @@ pub struct Merge {
     /// That window.
     #[serde(deserialize_with = "form::duration")]
     pub errors_window: Duration,
+    /// Failed calls in a row after which an account is left alone.
+    pub breaker_failures: u32,
+    /// For how long at first.
+    #[serde(deserialize_with = "form::duration")]
+    pub breaker_pause: Duration,
+    /// For how long at most.
+    #[serde(deserialize_with = "form::duration")]
+    pub breaker_longest_pause: Duration,
 }
 
 impl Merge {
@@ -74,7 +82,19 @@ impl Merge {
         let is_sane = (1..=1_000).contains(&self.errors);
         Fault::unless(is_sane, "merge.errors", "expected 1 to 1000")?;
         let is_long = self.errors_window >= Duration::from_secs(1);
-        Fault::unless(is_long, "merge.errors_window", "expected at least 1s")
+        Fault::unless(is_long, "merge.errors_window", "expected at least 1s")?;
+        self.check_breaker()
+    }
+
+    fn check_breaker(&self) -> Result<(), Fault> {
+        let is_sane = (1..=1_000).contains(&self.breaker_failures);
+        Fault::unless(is_sane, "merge.breaker_failures", "expected 1 to 1000")?;
+        let is_long = self.breaker_pause >= Duration::from_secs(1);
+        Fault::unless(is_long, "merge.breaker_pause", "expected at least 1s")?;
+        let longest = self.breaker_pause..=Duration::from_hours(24);
+        let is_sane = longest.contains(&self.breaker_longest_pause);
+        let reason = "expected at least merge.breaker_pause, and at most 24h";
+        Fault::unless(is_sane, "merge.breaker_longest_pause", reason)
     }
 
     fn check_base(&self) -> Result<(), Fault> {

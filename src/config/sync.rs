@@ -34,6 +34,9 @@ pub struct Sync {
     /// Between polls of accounts that Merge refuses.
     #[serde(deserialize_with = "form::duration")]
     pub poll_refused: Duration,
+    /// How long no window of a model may end before its tail is swept.
+    #[serde(deserialize_with = "form::duration")]
+    pub sweep_interval: Duration,
     /// Between looks at an account's own status.
     #[serde(deserialize_with = "form::duration")]
     pub check_interval: Duration,
@@ -62,6 +65,7 @@ impl Sync {
             ("sync.poll_fast", self.poll_fast),
             ("sync.poll_slow", self.poll_slow),
             ("sync.poll_refused", self.poll_refused),
+            ("sync.sweep_interval", self.sweep_interval),
             ("sync.check_interval", self.check_interval),
         ] {
             let is_sane = (Duration::from_secs(1)..=LONGEST_POLL).contains(&interval);

@@ -151,6 +151,11 @@ fn every_fault_is_one_line_with_key_origin_and_remedy() {
         ),
         ("SYNCLINE__SYNC__POLL_SLOW", "25h", "expected 1s to 24h"),
         (
+            "SYNCLINE__SYNC__SWEEP_INTERVAL",
+            "25h",
+            "`sync.sweep_interval` (environment variable SYNCLINE__SYNC__SWEEP_INTERVAL): expected 1s to 24h",
+        ),
+        (
             "SYNCLINE__SYNC__MODELS",
             "hris, crm.Nothing",
             "`sync.models` (environment variable SYNCLINE__SYNC__MODELS): `crm.Nothing` is neither a category",
@@ -161,6 +166,21 @@ fn every_fault_is_one_line_with_key_origin_and_remedy() {
             "`sync.mapping_file` (environment variable SYNCLINE__SYNC__MAPPING_FILE): /nowhere/mapping.toml: ",
         ),
         ("SYNCLINE__MERGE__CONNECTIONS", "two", "merge.connections"),
+        (
+            "SYNCLINE__MERGE__BREAKER_FAILURES",
+            "0",
+            "expected 1 to 1000",
+        ),
+        (
+            "SYNCLINE__MERGE__BREAKER_PAUSE",
+            "0s",
+            "expected at least 1s",
+        ),
+        (
+            "SYNCLINE__MERGE__BREAKER_LONGEST_PAUSE",
+            "29s",
+            "expected at least merge.breaker_pause",
+        ),
         (
             "SYNCLINE__SYNC__ACCEPT_PARTIAL_FIRST_SYNC",
             "maybe",
