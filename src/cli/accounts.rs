@@ -162,10 +162,14 @@ impl Line<'_> {
                 Extent::Sweep => "sweep",
                 Extent::Whole => "whole",
             };
+            let merged = match window.windows {
+                1 => String::new(),
+                windows => format!("  windows: {windows}"),
+            };
             let limit = |limit: Option<DateTime<Utc>>| limit.map_or("…".to_owned(), text);
             writeln!(
                 out,
-                "    {}  {extent:<5}  {} to {}  mark {}  records: {}",
+                "    {}  {extent:<5}  {} to {}  mark {}  records: {}{merged}",
                 text(window.started_at),
                 limit(window.modified_after),
                 limit(window.modified_before),

@@ -21,6 +21,7 @@ use crate::{AccountId, Error, WindowId};
 
 mod bounds;
 mod chain;
+mod merging;
 
 pub use bounds::{Bounds, Extent, Wanted};
 pub use chain::{Chain, ClosedWindow, Verdict, closed};
@@ -254,7 +255,16 @@ pub async fn close(conn: &mut PgConnection, window: &Window) -> Result<Closed, E
           AND model_id = $2
           AND id = $3
           AND finished_at IS NULL
-        RETURNING records, changed
+        RETURNING
+            records, changed,
+            -- With this one, which was open before.
+            1 + (
+                SELECT count(*)
+                FROM syncline.fetch_windows
+                WHERE account_id = $1
+                  AND model_id = $2
+                  AND finished_at IS NOT NULL
+            ) AS "closed_windows!"
         "#,
         window.account_id as AccountId,
         window.model_id,
@@ -276,6 +286,9 @@ pub async fn close(conn: &mut PgConnection, window: &Window) -> Result<Closed, E
     )
     .await?;
     let is_due_again = move_watermark(conn, window).await?;
+    if closed.closed_windows > merging::MOST {
+        merging::merge_old(conn, window, closed.closed_windows).await?;
+    }
     Ok(Closed {
         absent,
         is_due_again,

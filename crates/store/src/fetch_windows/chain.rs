@@ -25,6 +25,8 @@ pub struct ClosedWindow {
     pub started_at: DateTime<Utc>,
     /// Records received.
     pub records: i64,
+    /// Windows that this one stands for: more than one, since old ones that join are merged.
+    pub windows: i32,
 }
 
 /// The closed windows of a model after one of them, in the order in which they were read; at most `limit`.
@@ -40,7 +42,7 @@ pub async fn closed(
         r#"
         SELECT
             id AS "id: WindowId", extent AS "extent: Extent", modified_after, modified_before, mark, started_at,
-            records
+            records, windows
         FROM syncline.fetch_windows
         WHERE account_id = $1
           AND model_id = $2
@@ -72,7 +74,7 @@ pub enum Verdict {
         /// The watermark, on Merge's clock.
         through: DateTime<Utc>,
         /// Windows from there on.
-        windows: usize,
+        windows: i32,
     },
     /// Changes in between were not asked for; both times on Merge's clock. The oldest such gap.
     Gap {
@@ -91,7 +93,7 @@ pub enum Verdict {
 pub struct Chain {
     since: Option<DateTime<Utc>>,
     reached: Option<DateTime<Utc>>,
-    windows: usize,
+    windows: i32,
     gap: Option<(Option<DateTime<Utc>>, DateTime<Utc>)>,
 }
 
@@ -109,7 +111,7 @@ impl Chain {
             Extent::Next => self.join(window.modified_after.unwrap_or(window.mark)),
             Extent::Sweep => return,
         }
-        self.windows += 1;
+        self.windows += window.windows;
         self.reached = self.reached.max(Some(window.mark));
     }
 
@@ -158,6 +160,7 @@ mod tests {
             mark: at(mark),
             started_at: at(mark + 10_000),
             records: 0,
+            windows: 1,
         }
     }
 

@@ -239,3 +239,44 @@ async fn nothing_is_stored_once_the_models_are_deleted() {
     let opened = resume_or_open(&mut conn, account_id, MODEL, OPENING).await;
     assert!(matches!(opened, Err(Error::AccountGone(_))));
 }
+
+#[tokio::test]
+async fn old_windows_are_merged_and_prove_the_same() {
+    let database = TestDatabase::new().await;
+    let mut conn = database.pool().acquire().await.unwrap();
+    let account_id = AccountId::new();
+    let total: i32 = 230;
+
+    for number in 1..=total {
+        mark(&mut conn, account_id, i64::from(number) * 1000).await;
+        let mut window = open(&mut conn, account_id, OPENING).await;
+        save_page(&mut conn, &mut window, &[record("a")], None)
+            .await
+            .unwrap();
+        close(&mut conn, &window).await.unwrap();
+    }
+
+    let windows = closed(&mut conn, account_id, MODEL, None, 1000)
+        .await
+        .unwrap();
+    assert!(windows.len() <= 100, "{}", windows.len());
+    assert_eq!(windows[0].extent, Extent::First);
+    let records: i64 = windows.iter().map(|window| window.records).sum();
+    assert_eq!(records, i64::from(total), "{windows:?}");
+    let through = at(i64::from(total) * 1000);
+    let verdict = |windows: &[ClosedWindow]| {
+        let mut chain = Chain::default();
+        for window in windows {
+            chain.push(window);
+        }
+        chain.verdict(Some(through))
+    };
+    let contiguous = Verdict::Contiguous {
+        since: windows[0].started_at,
+        through,
+        windows: total,
+    };
+    assert_eq!(verdict(&windows), contiguous);
+    let gap = matches!(verdict(&windows[1..]), Verdict::Gap { .. });
+    assert!(gap, "the merged one carries the proof");
+}
