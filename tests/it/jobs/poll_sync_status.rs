@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use jobs::fetch_model_window::FetchModelWindow;
 use merge_sandbox::{FaultKind, Outcome};
 use queue::JobState;
 use store::linked_accounts::AccountStatus;
 
-use super::workshop::{NEXT_SYNC, SYNC, Workshop, plan};
+use super::workshop::{Account, NEXT_SYNC, SYNC, Workshop, plan};
 
 #[tokio::test]
 async fn nothing_is_fetched_while_merge_is_at_its_first_sync() {
@@ -260,4 +261,74 @@ async fn polling_twice_enqueues_no_fetch_twice() {
     assert_eq!(first, second);
     workshop.poll(&account).await;
     workshop.assert_equal_to_truth(&account).await;
+}
+
+#[tokio::test]
+async fn while_the_next_sync_runs_the_last_good_finish_counts() {
+    let workshop = Workshop::new().await;
+    let account = workshop.synced("acme").await;
+    workshop.sandbox.advance(NEXT_SYNC);
+    let finished = finish(&workshop, &account);
+
+    workshop.sandbox.start_sync(account.merge_id).unwrap();
+    workshop.poll(&account).await;
+
+    let model = workshop.model(account.id, "hris.Employee").await;
+    assert_eq!(model.status.as_deref(), Some("SYNCING"));
+    assert_eq!(model.fetched_through, finished);
+}
+
+#[tokio::test]
+async fn a_paused_model_is_read_up_to_its_last_good_finish() {
+    let workshop = Workshop::new().await;
+    let account = workshop.synced("acme").await;
+    workshop.sandbox.advance(NEXT_SYNC);
+    let finished = finish(&workshop, &account);
+
+    workshop
+        .sandbox
+        .set_outcome(account.merge_id, "hris.Employee", Outcome::Paused)
+        .unwrap();
+    workshop.poll(&account).await;
+    workshop.sandbox.advance(NEXT_SYNC);
+    workshop.poll(&account).await;
+
+    let model = workshop.model(account.id, "hris.Employee").await;
+    assert_eq!(model.status.as_deref(), Some("PAUSED"));
+    assert_eq!(model.fetched_through, finished);
+    workshop.assert_windows_are_contiguous(&account).await;
+}
+
+#[tokio::test]
+async fn a_finish_that_goes_back_moves_nothing() {
+    let workshop = Workshop::new().await;
+    let account = workshop.synced("acme").await;
+    let first = finish(&workshop, &account);
+    workshop.sandbox.advance(NEXT_SYNC);
+    workshop.poll(&account).await;
+    let before = workshop.model(account.id, "hris.Employee").await;
+
+    let told = serde_json::json!({
+        "hook": { "event": "LinkedAccount.sync_completed" },
+        "linked_account": { "id": account.merge_id, "category": "hris" },
+        "data": { "is_initial_sync": false, "sync_status": {
+            "hris.Employee": { "last_sync_finished": first, "last_sync_result": "DONE" },
+        } },
+    });
+    workshop.deliver(&told).await;
+
+    let after = workshop.model(account.id, "hris.Employee").await;
+    assert!(first < before.fetched_through);
+    assert_eq!(after.available_through, before.available_through);
+    assert_eq!(after.fetched_through, before.fetched_through);
+}
+
+/// When Merge's last good sync of the employees ended.
+fn finish(workshop: &Workshop, account: &Account) -> Option<DateTime<Utc>> {
+    let models = workshop.sandbox.account(account.merge_id).unwrap().models;
+    let mut models = models.into_iter();
+    models
+        .find(|model| model.model_id == "hris.Employee")
+        .unwrap()
+        .last_sync_finished
 }
