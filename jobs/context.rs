@@ -124,6 +124,8 @@ pub(crate) struct OpenAccount {
     pub(crate) token: AccountToken,
     /// Its last link or relink.
     pub(crate) linked_at: Option<DateTime<Utc>>,
+    /// Whether its initial sync is complete, which is never taken back.
+    pub(crate) is_initially_synced: bool,
 }
 
 impl JobContext {
@@ -143,6 +145,7 @@ impl JobContext {
             category: parse_category(&access.category)?,
             token: AccountToken::new(token.expose_secret().to_owned()),
             linked_at: access.linked_at,
+            is_initially_synced: access.is_initially_synced,
         })
     }
 

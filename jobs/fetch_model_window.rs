@@ -19,7 +19,7 @@ use std::time::Duration;
 use merge_client::{ListQuery, Model, Page, catalogue};
 use queue::{Attempt, FencedTx, Job, Lane, NewJob, Queue};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use store::AccountId;
 use store::fetch_windows::{self, Opening, Window};
 use store::model_records::{Counts, NewRecord};
@@ -74,11 +74,14 @@ impl Job for FetchModelWindow {
         }
         let account = context.open_account(self.account_id).await?;
         let Some(window) = self.resume_or_open(context, attempt, model).await? else {
-            let tx = attempt.begin().await?;
-            return Ok(attempt.complete(tx, json!({ "was_due": false })).await?);
+            // Perhaps the attempt before closed the window, and was cut off then.
+            return self
+                .complete(attempt, &account, json!({ "was_due": false }))
+                .await;
         };
         let walk = Walk {
             context,
+            job: self,
             model,
             account: &account,
             window,
@@ -126,11 +129,31 @@ impl FetchModelWindow {
         tx.commit().await?;
         Ok(window)
     }
+
+    /// Completes the job, and with it the account's initial sync if nothing is missing any more.
+    ///
+    /// Of several models that end at once one must see the others, so the account is locked for that; but not while
+    /// records are stored, or its models would be stored one after another.
+    async fn complete(
+        &self,
+        attempt: &mut Attempt,
+        account: &OpenAccount,
+        mut result: Value,
+    ) -> Result<(), JobError> {
+        let mut tx = attempt.begin().await?;
+        let is_completed = !account.is_initially_synced && {
+            linked_accounts::lock(&mut tx, self.account_id).await?;
+            linked_accounts::complete_initial_sync(&mut tx, self.account_id).await?
+        };
+        result["initial_sync_completed"] = is_completed.into();
+        Ok(attempt.complete(tx, result).await?)
+    }
 }
 
 /// The walk through the pages of one window.
 struct Walk<'a> {
     context: &'a JobContext,
+    job: &'a FetchModelWindow,
     model: &'static Model,
     account: &'a OpenAccount,
     window: Window,
@@ -261,12 +284,11 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Stores the last page, closes the window, enqueues what follows, and completes the job: one transaction.
+    /// Stores the last page, closes the window and enqueues what follows in one transaction, and completes the job: in
+    /// the same one, unless the initial sync may be complete now.
     async fn finish(mut self, attempt: &mut Attempt, page: &Page) -> Result<(), JobError> {
         let account_id = self.window.account_id;
         let mut tx = attempt.begin().await?;
-        // The account before its models: the order of locks that all keep.
-        linked_accounts::lock(&mut tx, account_id).await?;
         self.save(&mut tx, page).await?;
         let closed = fetch_windows::close(&mut tx, &self.window).await?;
         if closed.is_due_again {
@@ -275,7 +297,6 @@ impl Walk<'_> {
                 FetchModelWindow::for_models(account_id, &self.account.organization_id, &due)?;
             queue::enqueue_many(&mut tx, &next).await?;
         }
-        let is_completed = linked_accounts::complete_initial_sync(&mut tx, account_id).await?;
         let result = json!({
             "pages": self.window.pages,
             "inserted": self.stored.inserted,
@@ -284,9 +305,12 @@ impl Walk<'_> {
             "stale": self.stored.stale,
             "absent": closed.absent,
             "without_key": self.without_key,
-            "initial_sync_completed": is_completed,
         });
-        Ok(attempt.complete(tx, result).await?)
+        if self.account.is_initially_synced {
+            return Ok(attempt.complete(tx, result).await?);
+        }
+        tx.commit().await?;
+        self.job.complete(attempt, self.account, result).await
     }
 
     async fn restart(&mut self, attempt: &Attempt) -> Result<(), JobError> {
@@ -325,14 +349,13 @@ impl Walk<'_> {
     async fn refuse(self, attempt: &mut Attempt, reason: &'static str) -> Result<(), JobError> {
         let account_id = self.window.account_id;
         let mut tx = attempt.begin().await?;
-        linked_accounts::lock(&mut tx, account_id).await?;
-        fetch_windows::abandon(&mut tx, &self.window).await?;
         model_syncs::refuse(&mut tx, account_id, &self.window.model_id, reason).await?;
-        let is_completed = linked_accounts::complete_initial_sync(&mut tx, account_id).await?;
+        fetch_windows::abandon(&mut tx, &self.window).await?;
+        tx.commit().await?;
         tracing::warn!(account.id = %account_id, merge.model = %self.window.model_id, reason,
             "Merge does not give us this model");
-        let result = json!({ "refused": reason, "initial_sync_completed": is_completed });
-        Ok(attempt.complete(tx, result).await?)
+        let result = json!({ "refused": reason });
+        self.job.complete(attempt, self.account, result).await
     }
 }
 

@@ -237,8 +237,6 @@ pub struct Closed {
 
 /// Closes a window whose last page is stored, and moves the watermark.
 ///
-/// Take [`crate::linked_accounts::lock`] first if you look at the initial sync afterwards.
-///
 /// # Errors
 /// [`Error::WindowNotOpen`], [`Error::AccountGone`].
 pub async fn close(conn: &mut PgConnection, window: &Window) -> Result<Closed, Error> {

@@ -158,8 +158,31 @@ async fn a_fetch_without_a_newer_mark_asks_nothing() {
 
     let job = workshop.perform(&fetch(&account)).await;
 
-    assert_eq!(job.result, Some(json!({ "was_due": false })));
+    let nothing = json!({ "was_due": false, "initial_sync_completed": false });
+    assert_eq!(job.result, Some(nothing));
     assert_eq!(workshop.sandbox.state().requests, requests);
+}
+
+#[tokio::test]
+async fn an_initial_sync_is_completed_though_its_last_fetch_was_killed_right_after_it_stored_the_rest()
+ {
+    let workshop = Workshop::new().await;
+    let account = workshop.synced("acme").await;
+    // What is stored between the two transactions with which a first fetch ends.
+    sqlx::query!("UPDATE syncline.linked_accounts SET initial_sync_completed_at = NULL")
+        .execute(workshop.pool())
+        .await
+        .unwrap();
+
+    let job = workshop.perform(&fetch(&account)).await;
+
+    let result = job.result.unwrap();
+    assert_eq!(
+        (&result["was_due"], &result["initial_sync_completed"]),
+        (&json!(false), &json!(true))
+    );
+    let completed = workshop.account(account.id).await.initial_sync_completed_at;
+    assert!(completed.is_some());
 }
 
 #[tokio::test]

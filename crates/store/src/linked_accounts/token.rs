@@ -20,6 +20,8 @@ pub struct Access {
     pub status: AccountStatus,
     /// The last link or relink.
     pub linked_at: Option<DateTime<Utc>>,
+    /// Whether its initial sync is complete, which is never taken back.
+    pub is_initially_synced: bool,
     /// The account token; `None` before it is linked.
     pub token: Option<SecretString>,
 }
@@ -40,6 +42,7 @@ pub async fn access(
             category,
             status AS "status: AccountStatus",
             linked_at,
+            initial_sync_completed_at IS NOT NULL AS "is_initially_synced!",
             account_token_sealed,
             account_token_key_id
         FROM syncline.linked_accounts
@@ -66,6 +69,7 @@ pub async fn access(
         category: row.category,
         status: row.status,
         linked_at: row.linked_at,
+        is_initially_synced: row.is_initially_synced,
         token,
     }))
 }
