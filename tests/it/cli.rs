@@ -5,6 +5,7 @@
 mod accounts;
 mod binary;
 mod exit_codes;
+mod following;
 mod keys;
 mod serve;
 mod typed_views;

@@ -138,6 +138,11 @@ impl TestApp {
         Answer::read(response).await
     }
 
+    /// The sandbox in Merge's place.
+    pub(crate) fn merge(&self) -> &Running {
+        &self.sandbox
+    }
+
     /// Where webhooks are handed in.
     pub(crate) fn inbox(&self) -> &Inbox {
         &self.app.inbox
