@@ -6,6 +6,7 @@ use merge_sandbox::FaultKind;
 use serde_json::json;
 
 use super::workshop::{Account, NEXT_SYNC, SYNC, Workshop, plan};
+use crate::support::TestApp;
 
 const MODEL: &str = "hris.Employee";
 
@@ -142,4 +143,37 @@ async fn an_open_sweep_is_resumed_as_one() {
 
     assert_eq!(extents(&workshop, &account).await, ["first", "sweep"]);
     workshop.assert_equal_to_truth(&account).await;
+}
+
+#[tokio::test]
+async fn how_long_the_tail_may_wait_is_a_setting() {
+    let app = TestApp::with_settings(&[("SYNCLINE__SYNC__SWEEP_INTERVAL", "1h")]).await;
+    let account_id = app.synced_account("org_1", "hris").await;
+    let sweeps = async || {
+        sqlx::query_scalar!(
+            r#"
+            SELECT count(*) AS "sweeps!"
+            FROM syncline.fetch_windows
+            WHERE extent = 'sweep'
+              AND finished_at IS NOT NULL
+            "#
+        )
+        .fetch_one(app.pool())
+        .await
+        .unwrap()
+    };
+
+    for (minutes, are_swept) in [(50, false), (20, true)] {
+        sqlx::query!(
+            "UPDATE syncline.model_syncs SET last_fetched_at = last_fetched_at - make_interval(mins => $1)",
+            minutes
+        )
+        .execute(app.pool())
+        .await
+        .unwrap();
+        app.enqueue(&jobs::poll_sync_status::PollSyncStatus { account_id })
+            .await;
+        app.run_due_jobs().await;
+        assert_eq!(sweeps().await > 0, are_swept, "{minutes}");
+    }
 }
