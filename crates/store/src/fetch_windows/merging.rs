@@ -14,15 +14,17 @@ pub(super) const MOST: i64 = 100;
 /// … so that so many stay apart, for people who look what happened lately.
 const KEPT: i64 = 50;
 
+/// … and so many are read at once, at most: what is more waits for the next window.
+const AT_ONCE: i64 = 1000;
+
 /// Merges all but the newest closed windows of a model, of which there are so many. The model is locked.
 pub(super) async fn merge_old(
     conn: &mut PgConnection,
     window: &Window,
     closed_windows: i64,
 ) -> Result<(), Error> {
-    let Ok(old) = u16::try_from(closed_windows - KEPT) else {
-        return Ok(());
-    };
+    let old = (closed_windows - KEPT).clamp(0, AT_ONCE);
+    let old = u16::try_from(old).unwrap_or(u16::MAX);
     let old = closed(conn, window.account_id, &window.model_id, None, old).await?;
     for merged in merged(old) {
         if !merged.absorbed.is_empty() {
