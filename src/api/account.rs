@@ -158,8 +158,9 @@ pub(super) async fn check_sync_status(
     }))
 }
 
-/// One word for the whole account: the one that most needs attention.
+/// One word for the whole account: the one that most needs attention. Models that are not selected need none.
 fn overall(account: &LinkedAccount, models: &[ModelSync]) -> &'static str {
+    let models: Vec<_> = models.iter().filter(|model| model.is_selected()).collect();
     let is_any = |status: &str| {
         models
             .iter()
@@ -232,6 +233,9 @@ struct ModelView {
     last_synced_at: Option<DateTime<Utc>>,
     last_fetched_at: Option<DateTime<Utc>>,
     records: i64,
+    /// Why it is not read: `not_selected`, `unknown_model`, `not_found` or `forbidden`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<String>,
 }
 
 impl From<ModelSync> for ModelView {
@@ -246,6 +250,7 @@ impl From<ModelSync> for ModelView {
             last_synced_at: model.last_synced_at,
             last_fetched_at: model.last_fetched_at,
             records: model.records,
+            refusal: model.refusal,
         }
     }
 }

@@ -48,6 +48,13 @@ pub struct ModelSync {
     pub records: i64,
 }
 
+impl ModelSync {
+    /// Whether the model is to be synced, as far as was seen at the last look.
+    pub fn is_selected(&self) -> bool {
+        self.refusal.as_deref() != Some("not_selected")
+    }
+}
+
 /// The models of an account, by name: at most the few dozens that Merge has.
 pub async fn list(conn: &mut PgConnection, account_id: AccountId) -> Result<Vec<ModelSync>, Error> {
     sqlx::query_as!(

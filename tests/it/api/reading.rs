@@ -192,3 +192,25 @@ async fn records_are_shown_in_the_product_s_own_words_beside_merge_s() {
     }
     assert!(teams[0].get("mapped").is_none(), "{teams}");
 }
+
+#[tokio::test]
+async fn a_model_that_is_not_selected_is_shown_as_such_and_spoils_no_status() {
+    let app = TestApp::with_settings(&[("SYNCLINE__SYNC__MODELS", "hris.Team")]).await;
+    let account = app.synced_account("org_1", "hris").await;
+    sqlx::query!(
+        "UPDATE syncline.model_syncs SET status = 'FAILED' WHERE model_id = 'hris.Employee'"
+    )
+    .execute(app.pool())
+    .await
+    .unwrap();
+
+    let body = json!({"linked_account_id": account});
+    let check = app.post("/api/merge/check-sync-status", &body).await;
+
+    let check = check.expect(200);
+    assert_eq!(check["sync_status"], "DONE", "{check}");
+    for model in check["models"].as_array().unwrap() {
+        let is_team = model["model_id"] == "hris.Team";
+        assert_eq!(model.get("refusal").is_none(), is_team, "{model}");
+    }
+}
