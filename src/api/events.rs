@@ -1,13 +1,8 @@
 //! The feed of changes: what the product reads to stay in step.
 
 use axum::extract::State;
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use store::{
-    AccountId,
-    events::{self, Event, EventType, FeedFilter, FeedPage},
-};
+use store::events::{self, Event, FeedFilter, FeedPage};
 
 use super::{
     auth::Principal,
@@ -32,24 +27,9 @@ pub(super) struct ReadEvents {
 /// Some events, in their order.
 #[derive(Debug, Serialize)]
 pub(super) struct EventPage {
-    events: Vec<EventView>,
+    events: Vec<Event>,
     /// What to pass as `after` next time. Fewer events than asked for: there are no more for now.
     next: i64,
-}
-
-#[derive(Debug, Serialize)]
-struct EventView {
-    id: i64,
-    r#type: EventType,
-    occurred_at: DateTime<Utc>,
-    organization_id: String,
-    linked_account_id: AccountId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    record_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<Value>,
 }
 
 /// Events after a point.
@@ -65,13 +45,11 @@ pub(super) async fn read(
     let filter = FeedFilter {
         organization_id: principal.organization_id().or(asked),
         after: query.after.map(|position| position.0),
+        ..FeedFilter::default()
     };
     let mut connection = app.pool.acquire().await?;
     match events::read(&mut connection, filter, query.limit.0).await? {
-        FeedPage::Events { events, next } => Ok(Json(EventPage {
-            events: events.into_iter().map(EventView::from).collect(),
-            next,
-        })),
+        FeedPage::Events { events, next } => Ok(Json(EventPage { events, next })),
         FeedPage::Forgotten => Err(Problem::new(
             Kind::Gone,
             "Events after this point are kept no longer. Read the records anew, then follow the feed from \
@@ -81,20 +59,5 @@ pub(super) async fn read(
             "after",
             "must be a `next` that the feed gave",
         ))),
-    }
-}
-
-impl From<Event> for EventView {
-    fn from(event: Event) -> Self {
-        Self {
-            id: event.position,
-            r#type: event.event_type,
-            occurred_at: event.occurred_at,
-            organization_id: event.organization_id,
-            linked_account_id: event.account_id,
-            model_id: event.model_id,
-            record_id: event.merge_id,
-            detail: event.detail,
-        }
     }
 }

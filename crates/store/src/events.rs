@@ -64,25 +64,64 @@ pub enum EventType {
     AccountDeleted,
 }
 
-/// One event, at its place in the feed.
+impl EventType {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::RecordCreated,
+        Self::RecordUpdated,
+        Self::RecordDeleted,
+        Self::ModelSynced,
+        Self::AccountLinked,
+        Self::AccountInitialSyncCompleted,
+        Self::AccountRelinkNeeded,
+        Self::AccountDeleted,
+    ];
+
+    /// As stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RecordCreated => "record.created",
+            Self::RecordUpdated => "record.updated",
+            Self::RecordDeleted => "record.deleted",
+            Self::ModelSynced => "model.synced",
+            Self::AccountLinked => "account.linked",
+            Self::AccountInitialSyncCompleted => "account.initial_sync_completed",
+            Self::AccountRelinkNeeded => "account.relink_needed",
+            Self::AccountDeleted => "account.deleted",
+        }
+    }
+
+    /// A type by its name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == name)
+    }
+}
+
+/// One event, at its place in the feed. As JSON it is what the product sees, in the feed and at its endpoints.
 #[derive(Debug, Clone, Serialize)]
 pub struct Event {
     /// Its number: 1, 2, 3 ….
+    #[serde(rename = "id")]
     pub position: i64,
     /// What it tells.
+    #[serde(rename = "type")]
     pub event_type: EventType,
+    /// When the transaction that it tells of began; our clock.
+    pub occurred_at: DateTime<Utc>,
     /// Whose it is.
     pub organization_id: String,
     /// Of which account.
+    #[serde(rename = "linked_account_id")]
     pub account_id: AccountId,
     /// `hris.Employee`; `None`: about the account as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model_id: Option<String>,
     /// Which record.
+    #[serde(rename = "record_id", skip_serializing_if = "Option::is_none")]
     pub merge_id: Option<String>,
     /// Counts and words.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<Value>,
-    /// When the transaction that it tells of began; our clock.
-    pub occurred_at: DateTime<Utc>,
 }
 
 /// Writes an event about an account, or a model of it, in the caller's transaction; nothing if there is no such account.
@@ -116,6 +155,8 @@ pub(crate) async fn tell(
 pub struct FeedFilter<'a> {
     /// Only this organization's; `None`: every organization's.
     pub organization_id: Option<&'a str>,
+    /// Only those of these types; `None`: of every type.
+    pub event_types: Option<&'a [String]>,
     /// Those after this number; `None`: from the oldest that is kept.
     pub after: Option<i64>,
 }
@@ -161,6 +202,7 @@ pub async fn read(
         after,
         feed.last_position,
         filter.organization_id,
+        filter.event_types,
         i64::from(limit)
     )
     .fetch_all(conn)

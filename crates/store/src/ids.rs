@@ -57,3 +57,7 @@ id! {
     /// A key that the product calls us with.
     ApiKeyId
 }
+id! {
+    /// Where the product wants events sent to.
+    EndpointId
+}

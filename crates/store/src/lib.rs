@@ -17,9 +17,10 @@ pub mod model_syncs;
 pub mod sealed_link_tokens;
 pub mod typed_views;
 pub mod webhook_deliveries;
+pub mod webhook_endpoints;
 
 pub use error::Error;
-pub use ids::{AccountId, ApiKeyId, DeliveryId, WindowId};
+pub use ids::{AccountId, ApiKeyId, DeliveryId, EndpointId, WindowId};
 pub use json::storable_json;
 pub use keyring::{Aad, Keyring, KeyringError, Sealed};
 pub use migrate::{migrate, missing_migrations};

@@ -14,5 +14,6 @@ WHERE last_position > $1
   AND last_position <= $2
   AND last_position - coalesce(cardinality(merge_ids), 1) + ordinal > $1
   AND ($3::text IS NULL OR organization_id = $3)
+  AND ($4::text[] IS NULL OR type = ANY ($4))
 ORDER BY last_position, ordinal
-LIMIT $4
+LIMIT $5

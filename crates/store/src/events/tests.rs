@@ -317,7 +317,7 @@ async fn an_organization_reads_its_own_events_only_and_gets_past_the_others() {
 
     let filter = FeedFilter {
         organization_id: Some("own"),
-        after: None,
+        ..FeedFilter::default()
     };
     let (events, next) = page(&mut conn, filter, 1).await;
     assert_eq!((told(&events), next), (vec![(RecordCreated, "mine")], 1));
@@ -366,4 +366,14 @@ async fn a_reader_learns_that_events_were_forgotten_or_never_given() {
     assert!(events.is_empty());
     let future = read(&mut conn, from(Some(4)), 10).await.unwrap();
     assert!(matches!(future, FeedPage::NeverGiven), "{future:?}");
+}
+
+#[test]
+fn each_type_has_one_name() {
+    for event_type in EventType::ALL {
+        let shown = serde_json::to_value(event_type).unwrap();
+        assert_eq!(shown, event_type.as_str());
+        assert_eq!(EventType::parse(event_type.as_str()), Some(event_type));
+    }
+    assert_eq!(EventType::parse("record.moved"), None);
 }
