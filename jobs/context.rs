@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use event_sender::EventSender;
 use merge_client::{AccountToken, Category, MergeClient};
 use queue::Attempt;
 use secrecy::ExposeSecret;
@@ -30,6 +31,10 @@ pub struct JobContext {
     pub queue: queue::Client,
     /// Which lanes are left alone for a while.
     pub breakers: Breakers,
+    /// Sends events to endpoints.
+    pub sender: EventSender,
+    /// An endpoint that fails for so long is disabled; default 5 days.
+    pub give_up_after: Duration,
     /// How eagerly to sync.
     pub settings: SyncSettings,
 }

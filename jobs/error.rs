@@ -11,6 +11,7 @@
 //! | window closed meanwhile | retry: it looks again | `window_not_open` |
 //! | statement failed | retry | `database` |
 //! | secret does not open | cancel | `keyring` |
+//! | an endpoint did not take an event | retry; snooze, if it says how long to wait | the sender's |
 //! | lease lost | nothing is recorded | |
 
 use std::time::Duration;

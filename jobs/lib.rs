@@ -11,7 +11,9 @@ pub mod check_health;
 pub mod check_key;
 pub mod create_pending;
 pub mod delete_account;
+pub mod deliver_event;
 pub mod enqueue_due_checks;
+pub mod enqueue_due_events;
 pub mod enqueue_due_polls;
 pub mod exchange_token;
 pub mod fetch_model_window;
@@ -21,6 +23,7 @@ pub mod process_deliveries;
 pub mod refresh_integrations;
 pub mod relink_account;
 pub mod resync;
+pub mod send_test_event;
 
 pub use breaker::{BreakerSettings, Breakers};
 pub use context::{Connections, JobContext, SyncSettings};
@@ -34,7 +37,9 @@ pub fn registry() -> queue::Registry<JobContext> {
         .register::<check_key::CheckKey>()
         .register::<create_pending::CreatePending>()
         .register::<delete_account::DeleteAccount>()
+        .register::<deliver_event::DeliverEvent>()
         .register::<enqueue_due_checks::EnqueueDueChecks>()
+        .register::<enqueue_due_events::EnqueueDueEvents>()
         .register::<enqueue_due_polls::EnqueueDuePolls>()
         .register::<exchange_token::ExchangeToken>()
         .register::<fetch_model_window::FetchModelWindow>()
@@ -44,6 +49,7 @@ pub fn registry() -> queue::Registry<JobContext> {
         .register::<refresh_integrations::RefreshIntegrations>()
         .register::<relink_account::RelinkAccount>()
         .register::<resync::Resync>()
+        .register::<send_test_event::SendTestEvent>()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use event_sender::EventSender;
 use jobs::{BreakerSettings, Breakers, JobContext, SyncSettings};
 use merge_client::MergeClient;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -39,6 +40,8 @@ pub struct App {
     pub shutdown: CancellationToken,
     /// Requests in flight, which a stop waits for.
     pub requests: TaskTracker,
+    /// Sends events to endpoints; knows which addresses are allowed.
+    pub sender: EventSender,
     merge: MergeClient,
     breakers: Breakers,
 }
@@ -65,6 +68,7 @@ impl App {
             pause: config.merge.breaker_pause,
             longest_pause: config.merge.breaker_longest_pause,
         });
+        let sender = EventSender::new(config.endpoints.sender())?;
         let listen = database::listen(&config.database)?;
         let webhook_secrets = WebhookSecrets::new(config.merge.webhook_secrets.clone());
         Ok(Self {
@@ -78,6 +82,7 @@ impl App {
             metrics,
             shutdown: CancellationToken::new(),
             requests: TaskTracker::new(),
+            sender,
             merge,
             breakers,
         })
@@ -92,6 +97,8 @@ impl App {
             keyring: Arc::clone(&self.keyring),
             queue: self.queue.clone(),
             breakers: self.breakers.clone(),
+            sender: self.sender.clone(),
+            give_up_after: self.config.endpoints.give_up_after,
             settings: SyncSettings {
                 selection: sync.selection.clone(),
                 connections: self.config.merge.connections,
@@ -119,6 +126,7 @@ impl App {
             (queue::Queue::INTERACTIVE, config.slots.interactive),
             (queue::Queue::SYNC, config.slots.sync),
             (queue::Queue::WEBHOOKS, config.slots.webhooks),
+            (queue::Queue::OUTBOUND, config.slots.outbound),
             (queue::Queue::MAINTENANCE, config.slots.maintenance),
         ];
         queue::worker::Settings {

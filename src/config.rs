@@ -6,6 +6,7 @@
 
 mod database;
 mod encryption;
+mod endpoints;
 mod environment;
 mod error;
 mod form;
@@ -22,6 +23,7 @@ use serde::Deserialize;
 
 pub use self::database::Database;
 pub use self::encryption::Encryption;
+pub use self::endpoints::Endpoints;
 pub use self::environment::Environment;
 pub use self::error::Error;
 pub use self::http::Http;
@@ -45,6 +47,8 @@ pub struct Config {
     pub queue: Queue,
     /// Windows and polls.
     pub sync: Sync,
+    /// Where events are sent to.
+    pub endpoints: Endpoints,
     /// Secrets at rest.
     pub encryption: Encryption,
     /// Logs.
@@ -84,6 +88,7 @@ impl Config {
         self.merge.check(need)?;
         self.queue.check()?;
         self.sync.check()?;
+        self.endpoints.check()?;
         self.encryption.check(need)?;
         self.telemetry.check()
     }

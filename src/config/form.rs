@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use jobs::Selection;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -92,4 +93,26 @@ pub(super) fn mapping<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Mapp
         return Ok(Mapping::default());
     }
     Mapping::read(Path::new(&path)).map_err(D::Error::custom)
+}
+
+/// Networks separated by commas, each as `10.0.0.0/8` or a single address; empty for none.
+pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let networks = text
+        .split(',')
+        .map(str::trim)
+        .filter(|network| !network.is_empty());
+    let parse = |network: &str| {
+        let single = || {
+            network
+                .parse()
+                .map(|address: std::net::IpAddr| address.into())
+        };
+        network.parse().or_else(|_| single()).map_err(|_| {
+            D::Error::custom(format!(
+                "`{network}` is no network; write one such as 10.20.0.0/16"
+            ))
+        })
+    };
+    networks.map(parse).collect()
 }

@@ -38,6 +38,8 @@ pub struct Slots {
     pub sync: usize,
     /// Received webhooks.
     pub webhooks: usize,
+    /// Events to endpoints.
+    pub outbound: usize,
     /// Housekeeping.
     pub maintenance: usize,
 }
@@ -48,9 +50,10 @@ impl Queue {
             interactive,
             sync,
             webhooks,
+            outbound,
             maintenance,
         } = self.slots;
-        let slots = [interactive, sync, webhooks, maintenance];
+        let slots = [interactive, sync, webhooks, outbound, maintenance];
         let is_any = slots.iter().any(|count| *count > 0);
         Fault::unless(
             is_any,
@@ -61,6 +64,7 @@ impl Queue {
             "queue.slots.interactive",
             "queue.slots.sync",
             "queue.slots.webhooks",
+            "queue.slots.outbound",
             "queue.slots.maintenance",
         ]
         .into_iter()

@@ -122,7 +122,7 @@ fn every_fault_is_one_line_with_key_origin_and_remedy() {
         (
             "SYNCLINE__HTPT__LISTEN",
             "x",
-            "no such key; the sections are database, encryption, http, merge, queue, sync, telemetry",
+            "no such key; the sections are database, encryption, endpoints, http, merge, queue, sync, telemetry",
         ),
         ("SYNCLINE__", "x", "no such key"),
         ("SYNCLINE__HTTP", "x", "no such key"),
@@ -324,7 +324,7 @@ fn a_pooler_needs_a_way_round_it_only_to_migrate() {
 
 #[test]
 fn zero_slots_everywhere_are_refused() {
-    let none = ["INTERACTIVE", "SYNC", "WEBHOOKS", "MAINTENANCE"]
+    let none = ["INTERACTIVE", "SYNC", "WEBHOOKS", "OUTBOUND", "MAINTENANCE"]
         .map(|queue| format!("SYNCLINE__QUEUE__SLOTS__{queue}"));
     let variables: Vec<_> = none
         .iter()
@@ -506,4 +506,41 @@ fn a_fault_of_the_mapping_names_setting_file_model_and_field() {
         file.display()
     );
     assert!(error.to_string().starts_with(&expected), "{error}");
+}
+
+fn networks_of_endpoints_are_read_and_nonsense_is_refused() {
+    const KEY: &str = "SYNCLINE__ENDPOINTS__ALLOWED_NETWORKS";
+
+    assert!(load(&[]).unwrap().endpoints.allowed_networks.is_empty());
+    let config = load(&[(KEY, "10.20.0.0/16, fd00:7::/64 ,127.0.0.1,")]).unwrap();
+    let networks: Vec<String> = config
+        .endpoints
+        .allowed_networks
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(networks, ["10.20.0.0/16", "fd00:7::/64", "127.0.0.1/32"]);
+    let error = load(&[(KEY, "10.20.0.0/16,intranet")]).unwrap_err();
+    assert!(
+        error.to_string().contains("`intranet` is no network"),
+        "{error}"
+    );
+}
+
+#[test]
+fn times_of_endpoints_have_bounds() {
+    for (variable, wrong, right) in [
+        (
+            "SYNCLINE__ENDPOINTS__REQUEST_TIMEOUT",
+            ["500ms", "2m"],
+            "5s",
+        ),
+        ("SYNCLINE__ENDPOINTS__GIVE_UP_AFTER", ["0s", "59s"], "12h"),
+    ] {
+        for value in wrong {
+            let error = load(&[(variable, value)]).unwrap_err().to_string();
+            assert!(error.contains("endpoints."), "{error}");
+        }
+        load(&[(variable, right)]).unwrap();
+    }
 }

@@ -15,7 +15,7 @@ use Kind::{Counter, Histogram};
 /// Every metric that the crates below the API record: name, kind, labels, meaning. The API describes its own.
 ///
 /// Labels have few values, known beforehand: never an account, an organization or a job.
-const METRICS: [(&str, Kind, &str, &str); 9] = [
+const METRICS: [(&str, Kind, &str, &str); 11] = [
     (
         "syncline_jobs_enqueued_total",
         Counter,
@@ -63,6 +63,18 @@ const METRICS: [(&str, Kind, &str, &str); 9] = [
         Counter,
         "",
         "Lanes taken over from dead workers.",
+    ),
+    (
+        "syncline_events_sent_total",
+        Counter,
+        "outcome",
+        "Attempts at sending an event to an endpoint.",
+    ),
+    (
+        "syncline_endpoints_disabled_total",
+        Counter,
+        "reason",
+        "Endpoints that were given up, and get no more events. Deserves an alert.",
     ),
     (
         "syncline_limiter_wait_seconds",

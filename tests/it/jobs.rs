@@ -5,6 +5,7 @@
 mod check_health;
 mod create_pending;
 mod delete_account;
+mod deliver_event;
 mod enqueue_due_polls;
 mod exchange_token;
 mod fetch_model_window;

@@ -8,8 +8,10 @@ mod call;
 mod examples;
 mod inspect;
 mod logs;
+mod receiver;
 
 pub(crate) use app::{NewKey, TestApp, WEBHOOK_SECRET};
 pub(crate) use call::Call;
 pub(crate) use examples::webhook_examples;
 pub(crate) use logs::Logs;
+pub(crate) use receiver::Receiver;

@@ -74,6 +74,11 @@ impl Lane {
         Self(format!("webhooks:{shard}"))
     }
 
+    /// The lane of an endpoint that events are sent to, `endpoint:<uuid>`.
+    pub fn endpoint(id: Uuid) -> Self {
+        Self(format!("endpoint:{id}"))
+    }
+
     /// The lane of what belongs to nobody else.
     pub fn system() -> Self {
         Self("system".to_owned())
@@ -129,13 +134,16 @@ impl Queue {
     pub const SYNC: Self = Self("sync");
     /// Working off received deliveries.
     pub const WEBHOOKS: Self = Self("webhooks");
+    /// Sending events to endpoints: whoever is slow there keeps nothing else waiting.
+    pub const OUTBOUND: Self = Self("outbound");
     /// Schedules and house-keeping.
     pub const MAINTENANCE: Self = Self("maintenance");
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::INTERACTIVE,
         Self::SYNC,
         Self::WEBHOOKS,
+        Self::OUTBOUND,
         Self::MAINTENANCE,
     ];
 
@@ -169,6 +177,10 @@ mod tests {
         );
         assert_eq!(Lane::organization("o 1/ü").as_str(), "org:o 1/ü");
         assert_eq!(Lane::webhooks(3).as_str(), "webhooks:3");
+        assert_eq!(
+            Lane::endpoint(id).as_str(),
+            "endpoint:00000000-0000-0000-0000-000000000000"
+        );
     }
 
     #[test]

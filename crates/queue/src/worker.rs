@@ -83,6 +83,7 @@ impl Default for Settings {
                 (Queue::INTERACTIVE, 8),
                 (Queue::SYNC, 16),
                 (Queue::WEBHOOKS, 4),
+                (Queue::OUTBOUND, 16),
                 (Queue::MAINTENANCE, 2),
             ]),
             lane_concurrency: 4,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
+use event_sender::EventSender;
 use jobs::create_pending::{CreatePending, LinkRequest};
 use jobs::exchange_token::{ExchangeToken, seal_public_token};
 use jobs::process_deliveries::ProcessDeliveries;
@@ -87,6 +88,13 @@ impl Workshop {
             keyring: Arc::new(Keyring::random()),
             queue: queue::Client::new(database.pool().clone()),
             breakers: Breakers::default(),
+            sender: EventSender::new(event_sender::Settings {
+                allow_plain_http: true,
+                allowed_networks: vec!["127.0.0.1/32".parse().unwrap()],
+                ..event_sender::Settings::default()
+            })
+            .unwrap(),
+            give_up_after: Duration::from_hours(5 * 24),
             settings,
         };
         Self {
@@ -136,11 +144,22 @@ impl Workshop {
         pending.into_iter().map(|(_, payload)| payload).collect()
     }
 
-    /// Lets time pass for the queue and for polls that wait; the sandbox has its own clock.
+    /// Lets time pass for the queue, for polls and endpoints that wait; the sandbox has its own clock.
     pub(super) async fn advance(&self, time: Duration) {
         queue::testing::advance(self.pool(), time).await.unwrap();
         sqlx::query!(
             "UPDATE syncline.linked_accounts SET next_poll_at = next_poll_at - make_interval(secs => $1)",
+            time.as_secs_f64()
+        )
+        .execute(self.pool())
+        .await
+        .unwrap();
+        sqlx::query!(
+            r#"
+            UPDATE syncline.webhook_endpoints
+            SET failing_since = failing_since - make_interval(secs => $1),
+                retry_at = retry_at - make_interval(secs => $1)
+            "#,
             time.as_secs_f64()
         )
         .execute(self.pool())
