@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::{
     Router,
     middleware::{from_fn, from_fn_with_state},
-    routing::{get, post},
+    routing::{get, patch, post},
 };
 
 use crate::app::App;
@@ -17,6 +17,7 @@ use crate::app::App;
 mod account;
 mod answer;
 mod auth;
+mod endpoint;
 mod events;
 mod extract;
 mod field;
@@ -82,8 +83,38 @@ pub fn router(app: App) -> Router {
         .route("/api/merge/linked-accounts/{id}", get(account::show))
         .route("/api/merge/records/{model_id}", get(records::list))
         .route("/api/merge/events", get(events::read))
+        .route("/api/merge/webhook-endpoints", get(endpoint::list))
+        .route("/api/merge/webhook-endpoints/{id}", get(endpoint::show))
         .route("/api/jobs/{id}", get(job::show))
         .route_layer(gate(auth::Scope::Read));
+
+    let endpoints = Router::new()
+        .route("/api/merge/webhook-endpoints", post(endpoint::create))
+        .route(
+            "/api/merge/webhook-endpoints/{id}",
+            patch(endpoint::update).delete(endpoint::remove),
+        )
+        .route(
+            "/api/merge/webhook-endpoints/{id}/rotate-secret",
+            post(endpoint::rotate_secret),
+        )
+        .route(
+            "/api/merge/webhook-endpoints/{id}/remove-old-secret",
+            post(endpoint::remove_old_secret),
+        )
+        .route(
+            "/api/merge/webhook-endpoints/{id}/enable",
+            post(endpoint::enable),
+        )
+        .route(
+            "/api/merge/webhook-endpoints/{id}/disable",
+            post(endpoint::disable),
+        )
+        .route(
+            "/api/merge/webhook-endpoints/{id}/test",
+            post(endpoint::test),
+        )
+        .route_layer(gate(auth::Scope::Endpoints));
 
     // The signature is the key.
     let webhooks = Router::new()
@@ -99,6 +130,7 @@ pub fn router(app: App) -> Router {
 
     linking
         .merge(reading)
+        .merge(endpoints)
         .merge(webhooks)
         .merge(open)
         .layer(from_fn_with_state(app.clone(), observe::isolate))

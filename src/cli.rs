@@ -2,6 +2,7 @@
 
 mod accounts;
 pub mod demo;
+mod endpoints;
 mod exit;
 mod keys;
 mod migrate;
@@ -37,6 +38,8 @@ enum Command {
     Accounts(accounts::Args),
     /// Run everything on this machine, with customers of its own, and show what happens.
     Demo(demo::Args),
+    /// Say where events are sent to, and see how that goes.
+    Endpoints(endpoints::Args),
     /// Make, list and revoke the keys that the product calls the API with.
     Keys(keys::Args),
     /// Bring the database to the shape that this version needs.
@@ -73,6 +76,9 @@ impl Cli {
         match self.command {
             Command::Accounts(args) => accounts::run(args, &load(&sources, Need::Database)?).await,
             Command::Demo(args) => demo::run(args, sources).await,
+            Command::Endpoints(args) => {
+                endpoints::run(args, &load(&sources, Need::Database)?).await
+            }
             Command::Keys(args) => keys::run(args, &load(&sources, Need::Database)?).await,
             Command::Migrate => migrate::run(&load(&sources, Need::Database)?).await,
             Command::Sandbox(args) => sandbox::run(args).await,

@@ -53,6 +53,7 @@ pub(super) async fn wait(
 fn refusal(job: &JobView) -> Problem {
     match job.error_class.as_deref().unwrap_or_default() {
         "account_not_found" | "wrong_organization" => Problem::missing("linked account"),
+        "endpoint_not_found" => Problem::missing("webhook endpoint"),
         "already_active" => Problem::new(Kind::AlreadyActive, "The account is linked already."),
         "merge_rejected" => Problem::new(
             Kind::Refused,

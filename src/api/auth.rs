@@ -30,6 +30,8 @@ pub(super) enum Scope {
     Link,
     /// Read accounts, records and jobs.
     Read,
+    /// Say where events are sent to.
+    Endpoints,
 }
 
 impl Scope {
@@ -38,6 +40,7 @@ impl Scope {
         match self {
             Self::Link => "link",
             Self::Read => "read",
+            Self::Endpoints => "endpoints",
         }
     }
 }

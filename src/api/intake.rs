@@ -15,13 +15,14 @@
 //! repeat of such a request (see [`Repeat::Afresh`]) answers 202 with the job while that job runs, and
 //! once it has ended, enqueues another one for the same pending account, which then stands under the key.
 
-use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::HeaderMap;
 use queue::{JobId, NewJob};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, Postgres, Transaction};
 use store::idempotency_keys::{self, Earlier, IdempotencyKey};
+use uuid::Uuid;
 
 use super::{
     auth::Principal,
@@ -98,15 +99,13 @@ impl<T: DeserializeOwned> FromRequest<App> for Submission<T> {
         let Ok(principal) = Principal::from_request_parts(&mut parts, app).await;
         let Ok(prefer) = Prefer::from_request_parts(&mut parts, app).await;
         let key = idempotency_key(&parts.headers)?;
-        let route = parts
-            .extensions
-            .get::<MatchedPath>()
-            .map(|path| path.as_str().to_owned());
+        // With the id in it, if there is one: the same key for another thing is another key.
+        let route = parts.uri.path().to_owned();
 
         let bytes = read_json(Request::from_parts(parts, body), app).await?;
         let claim = key.map(|key| Claim {
             owner: principal.id().to_owned(),
-            route: route.unwrap_or_default(),
+            route,
             key,
             digest: Sha256::digest(&bytes).into(),
         });
@@ -232,6 +231,19 @@ impl Intake {
             job_id,
             is_replay: false,
         })
+    }
+
+    /// Commits what the handler wrote, without a job; under the key stands `id`, of what came of it. Gives the id that
+    /// stands there: of what another request wrote first, and then nothing was written now.
+    pub(super) async fn commit(mut self, id: Uuid) -> Result<Uuid, Problem> {
+        if let Some(claim) = self.claim.take()
+            && let Some(earlier) = self.record(&claim, JobId(id)).await?
+        {
+            self.transaction.rollback().await?;
+            return Ok(claim.replay(&earlier)?.job_id.0);
+        }
+        self.transaction.commit().await?;
+        Ok(id)
     }
 
     /// Writes the key's row; `Some` is what another request wrote first.

@@ -32,7 +32,7 @@ use super::{
 use crate::app::App;
 
 /// How long somebody who waits for a dialog is kept, unless `Prefer` says otherwise.
-const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
+pub(super) const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
 
 /// Body of `create-link-token`.
 #[derive(Debug, Deserialize)]

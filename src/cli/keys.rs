@@ -62,6 +62,8 @@ enum Scope {
     Link,
     /// Read accounts, records and jobs.
     Read,
+    /// Say where events are sent to.
+    Endpoints,
     /// Everything.
     Admin,
 }
@@ -71,6 +73,7 @@ impl Scope {
         match self {
             Self::Link => "link",
             Self::Read => "read",
+            Self::Endpoints => "endpoints",
             Self::Admin => "admin",
         }
     }

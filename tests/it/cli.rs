@@ -4,6 +4,7 @@
 
 mod accounts;
 mod binary;
+mod endpoints;
 mod exit_codes;
 mod following;
 mod keys;

@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     AlreadyActive,
     /// The account's state does not allow this.
     Conflict,
+    /// The endpoint's state does not allow this.
+    EndpointConflict,
     /// What was asked for was there once, and is kept no longer.
     Gone,
     /// The body is longer than the route takes.
@@ -56,7 +58,7 @@ impl Kind {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::AlreadyActive | Self::Conflict => StatusCode::CONFLICT,
+            Self::AlreadyActive | Self::Conflict | Self::EndpointConflict => StatusCode::CONFLICT,
             Self::Gone => StatusCode::GONE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -79,6 +81,7 @@ impl Kind {
             Self::RequestTimeout => "request-timeout",
             Self::AlreadyActive => "already-active",
             Self::Conflict => "conflict",
+            Self::EndpointConflict => "endpoint-conflict",
             Self::Gone => "gone",
             Self::BodyTooLarge => "body-too-large",
             Self::UnsupportedMediaType => "unsupported-media-type",
@@ -103,6 +106,7 @@ impl Kind {
             Self::RequestTimeout => "The request took too long to arrive",
             Self::AlreadyActive => "The account is linked already",
             Self::Conflict => "The account's state does not allow this",
+            Self::EndpointConflict => "The endpoint's state does not allow this",
             Self::Gone => "Kept no longer",
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The body must be JSON",

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::{Call, NewKey, TestApp};
 
-const ROUTES: [(Method, &str); 12] = [
+const ROUTES: [(Method, &str); 22] = [
     (Method::POST, "/api/merge/create-link-token"),
     (Method::POST, "/api/merge/exchange-public-token"),
     (Method::POST, "/api/merge/relink-integration"),
@@ -23,6 +23,40 @@ const ROUTES: [(Method, &str); 12] = [
     (
         Method::GET,
         "/api/jobs/00000000-0000-7000-8000-000000000000",
+    ),
+    (Method::GET, "/api/merge/webhook-endpoints"),
+    (Method::POST, "/api/merge/webhook-endpoints"),
+    (
+        Method::GET,
+        "/api/merge/webhook-endpoints/00000000-0000-7000-8000-000000000000",
+    ),
+    (
+        Method::PATCH,
+        "/api/merge/webhook-endpoints/00000000-0000-7000-8000-000000000000",
+    ),
+    (
+        Method::DELETE,
+        "/api/merge/webhook-endpoints/00000000-0000-7000-8000-000000000000",
+    ),
+    (
+        Method::POST,
+        "/api/merge/webhook-endpoints/00000000-0000-7000-8000-000000000000/rotate-secret",
+    ),
+    (
+        Method::POST,
+        "/api/merge/webhook-endpoints/00000000-0000-7000-8000-000000000000/remove-old-secret",
+    ),
+    (
+        Method::POST,
+        "/api/merge/webhook-endpoints/00000000-0000-7000-8000-000000000000/enable",
+    ),
+    (
+        Method::POST,
+        "/api/merge/webhook-endpoints/00000000-0000-7000-8000-000000000000/disable",
+    ),
+    (
+        Method::POST,
+        "/api/merge/webhook-endpoints/00000000-0000-7000-8000-000000000000/test",
     ),
 ];
 
@@ -88,13 +122,35 @@ async fn a_key_does_only_what_its_scopes_say() {
         })
         .await;
 
+    let says = app
+        .key(NewKey {
+            scopes: &["endpoints"],
+            ..NewKey::default()
+        })
+        .await;
+
     for (method, path) in ROUTES {
-        let is_linking = method == Method::POST && !path.ends_with("check-sync-status");
-        for (key, is_allowed) in [(&reads, !is_linking), (&links, is_linking), (&admin, true)] {
+        let needed = needed_scope(&method, path);
+        for (key, scope) in [
+            (&reads, "read"),
+            (&links, "link"),
+            (&says, "endpoints"),
+            (&admin, needed),
+        ] {
             let call = Call::new(method.clone(), path).text("{}").key(key);
             let status = app.call(call).await.status.as_u16();
-            assert_eq!(status != 403, is_allowed, "{path}: {status}");
+            assert_eq!(status != 403, scope == needed, "{method} {path}: {status}");
         }
+    }
+}
+
+fn needed_scope(method: &Method, path: &str) -> &'static str {
+    if method == Method::GET || path.ends_with("check-sync-status") {
+        "read"
+    } else if path.contains("/webhook-endpoints") {
+        "endpoints"
+    } else {
+        "link"
     }
 }
 
