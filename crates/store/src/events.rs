@@ -184,6 +184,15 @@ pub async fn read(
     limit: u16,
 ) -> Result<FeedPage, Error> {
     while place(conn).await? {}
+    read_placed(conn, filter, limit).await
+}
+
+/// The same of those only that have their place already: for whoever may read, but not number, them.
+pub async fn read_placed(
+    conn: &mut PgConnection,
+    filter: FeedFilter<'_>,
+    limit: u16,
+) -> Result<FeedPage, Error> {
     // First how far the feed is, then the events until there: what comes in between is for the next time.
     let feed = sqlx::query!("SELECT last_position, forgotten_through FROM syncline.event_feed")
         .fetch_one(&mut *conn)

@@ -15,6 +15,7 @@ mod migrate;
 pub mod model_records;
 pub mod model_syncs;
 pub mod sealed_link_tokens;
+pub mod tenant;
 pub mod typed_views;
 pub mod webhook_deliveries;
 pub mod webhook_endpoints;
