@@ -71,6 +71,12 @@ pub async fn migrate(settings: &Database) -> anyhow::Result<()> {
     let migrated = async {
         store::migrate(&pool).await?;
         let mut conn = pool.acquire().await?;
+        if !store::tenant::put_wall(&mut conn).await? {
+            tracing::warn!(
+                "the database's own wall between organizations is down, because this user may not make roles; have an \
+                 administrator run `CREATE ROLE syncline_tenant; GRANT syncline_tenant TO <this user>`, and migrate again"
+            );
+        }
         anyhow::Ok(store::typed_views::put(&mut conn, &typed_views::of_catalogue()).await?)
     };
     let in_use = migrated.await;

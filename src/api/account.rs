@@ -86,7 +86,7 @@ pub(super) async fn list(
         status: query.status.map(|status| status.0),
         after: query.cursor.map(|cursor| cursor.0),
     };
-    let mut connection = app.pool.acquire().await?;
+    let mut connection = principal.begin(&app).await?;
     let accounts = linked_accounts::list(&mut connection, &filter, query.limit.0).await?;
     let next = query
         .limit
@@ -113,7 +113,7 @@ pub(super) async fn show(
     principal: Principal,
     Path(account_id): Path<AccountId>,
 ) -> Result<Json<AccountWithModels>, Problem> {
-    let mut connection = app.pool.acquire().await?;
+    let mut connection = principal.begin(&app).await?;
     let account = find_visible(&mut connection, &principal, account_id).await?;
     let models = model_syncs::list(&mut connection, account_id).await?;
     let models = models.into_iter().map(ModelView::from).collect();
@@ -142,7 +142,7 @@ pub(super) async fn check_sync_status(
     principal: Principal,
     Json(body): Json<OneAccount>,
 ) -> Result<Json<SyncStatusView>, Problem> {
-    let mut connection = app.pool.acquire().await?;
+    let mut connection = principal.begin(&app).await?;
     let account_id = body.linked_account_id;
     let account = find_visible(&mut connection, &principal, account_id).await?;
     let models = model_syncs::list(&mut connection, account_id).await?;

@@ -14,7 +14,8 @@ use axum::{
 use http::{HeaderMap, header, request::Parts};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
-use store::api_keys;
+use sqlx::{PgConnection, Postgres, Transaction};
+use store::{api_keys, tenant};
 use subtle::ConstantTimeEq;
 
 use super::{
@@ -72,6 +73,24 @@ impl Principal {
     /// The only organization the key may act for; `None` for any.
     pub(super) fn organization_id(&self) -> Option<&str> {
         self.organization_id.as_deref()
+    }
+
+    /// A transaction in the name of the key: one that is bound to an organization sees nothing else in it, whatever the
+    /// queries say (see [`store::tenant`]).
+    pub(super) async fn begin(&self, app: &App) -> Result<Transaction<'static, Postgres>, Problem> {
+        let mut transaction = app.pool.begin().await?;
+        if let Some(organization_id) = &self.organization_id {
+            tenant::enter(&mut transaction, organization_id).await?;
+        }
+        Ok(transaction)
+    }
+
+    /// Goes on in our own name, to enqueue what the key may ask for.
+    pub(super) async fn leave(&self, connection: &mut PgConnection) -> Result<(), Problem> {
+        if self.organization_id.is_some() {
+            tenant::leave(connection).await?;
+        }
+        Ok(())
     }
 
     fn has(&self, scope: Scope) -> bool {

@@ -143,7 +143,7 @@ pub(super) async fn list(
     }
     let organization_id = principal.organization_id().or(asked);
     let after = query.cursor.map(|cursor| cursor.0);
-    let mut connection = app.pool.acquire().await?;
+    let mut connection = principal.begin(&app).await?;
     let endpoints =
         webhook_endpoints::list(&mut connection, organization_id, after, query.limit.0).await?;
     Ok(Json(EndpointPage {
@@ -161,7 +161,7 @@ pub(super) async fn show(
     principal: Principal,
     Path(id): Path<EndpointId>,
 ) -> Result<Json<Endpoint>, Problem> {
-    let mut connection = app.pool.acquire().await?;
+    let mut connection = principal.begin(&app).await?;
     let found = webhook_endpoints::find(&mut connection, id, principal.organization_id()).await?;
     found.map(Json).ok_or_else(missing)
 }
@@ -199,11 +199,12 @@ pub(super) async fn update(
         event_types: event_types.as_ref().map(Vec::as_slice),
     };
     let own = principal.organization_id();
-    let mut tx = app.pool.begin().await?;
+    let mut tx = principal.begin(&app).await?;
     let endpoint = webhook_endpoints::update(&mut tx, id, own, &changes)
         .await?
         .ok_or_else(missing)?;
     if url.is_some() && endpoint.disabled_at.is_none() {
+        principal.leave(&mut tx).await?;
         deliver_event::deliver_now(&mut tx, &endpoint).await?;
     }
     tx.commit().await?;
@@ -223,10 +224,11 @@ pub(super) async fn remove(
     principal: Principal,
     Path(id): Path<EndpointId>,
 ) -> Result<Json<Done>, Problem> {
-    let mut connection = app.pool.acquire().await?;
+    let mut connection = principal.begin(&app).await?;
     if !webhook_endpoints::delete(&mut connection, id, principal.organization_id()).await? {
         return Err(missing());
     }
+    connection.commit().await?;
     Ok(Json(Done { success: true }))
 }
 
@@ -268,10 +270,13 @@ pub(super) async fn remove_old_secret(
     Path(id): Path<EndpointId>,
     Json(Nothing {}): Json<Nothing>,
 ) -> Result<Json<Endpoint>, Problem> {
-    let mut connection = app.pool.acquire().await?;
+    let mut connection = principal.begin(&app).await?;
     match webhook_endpoints::retire_secret(&mut connection, id, principal.organization_id()).await?
     {
-        Retired::Done(endpoint) => Ok(Json(*endpoint)),
+        Retired::Done(endpoint) => {
+            connection.commit().await?;
+            Ok(Json(*endpoint))
+        }
         Retired::Nothing => Err(conflict("There is no old secret.")),
         Retired::Missing => Err(missing()),
     }
@@ -292,7 +297,7 @@ pub(super) async fn enable(
     Path(id): Path<EndpointId>,
     Json(body): Json<EnableEndpoint>,
 ) -> Result<Json<Endpoint>, Problem> {
-    let mut tx = app.pool.begin().await?;
+    let mut tx = principal.begin(&app).await?;
     let own = principal.organization_id();
     let endpoint = match webhook_endpoints::enable(&mut tx, id, own, body.from).await? {
         Enabled::Done(endpoint) => endpoint,
@@ -304,6 +309,7 @@ pub(super) async fn enable(
             ));
         }
     };
+    principal.leave(&mut tx).await?;
     deliver_event::deliver_now(&mut tx, &endpoint).await?;
     tx.commit().await?;
     app.queue.wake();
@@ -317,10 +323,12 @@ pub(super) async fn disable(
     Path(id): Path<EndpointId>,
     Json(Nothing {}): Json<Nothing>,
 ) -> Result<Json<Endpoint>, Problem> {
-    let mut connection = app.pool.acquire().await?;
+    let mut connection = principal.begin(&app).await?;
     let own = principal.organization_id();
     let disabled = webhook_endpoints::disable(&mut connection, id, own).await?;
-    disabled.map(Json).ok_or_else(missing)
+    let disabled = disabled.ok_or_else(missing)?;
+    connection.commit().await?;
+    Ok(Json(disabled))
 }
 
 /// Sends an event that means nothing, and tells whether it was taken.
@@ -352,7 +360,7 @@ async fn with_secret(
     id: EndpointId,
     status: StatusCode,
 ) -> Result<Response, Problem> {
-    let mut connection = app.pool.acquire().await?;
+    let mut connection = principal.begin(app).await?;
     let found = webhook_endpoints::find(&mut connection, id, principal.organization_id()).await?;
     let endpoint = found.ok_or_else(missing)?;
     let opened = webhook_endpoints::open(&mut connection, &app.keyring, id).await?;

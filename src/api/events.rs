@@ -47,8 +47,12 @@ pub(super) async fn read(
         after: query.after.map(|position| position.0),
         ..FeedFilter::default()
     };
+    // All of them get their places, by us; the key's are read in its name.
     let mut connection = app.pool.acquire().await?;
-    match events::read(&mut connection, filter, query.limit.0).await? {
+    while events::place(&mut connection).await? {}
+    drop(connection);
+    let mut connection = principal.begin(&app).await?;
+    match events::read_placed(&mut connection, filter, query.limit.0).await? {
         FeedPage::Events { events, next } => Ok(Json(EventPage { events, next })),
         FeedPage::Forgotten => Err(Problem::new(
             Kind::Gone,

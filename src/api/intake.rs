@@ -85,6 +85,7 @@ pub(super) enum Opened {
 /// An open transaction on its way to a job.
 pub(super) struct Intake {
     app: App,
+    principal: Principal,
     transaction: Transaction<'static, Postgres>,
     claim: Option<Claim>,
     /// The ended job that the new one is to replace under the key.
@@ -155,10 +156,11 @@ impl<T> Submission<T> {
             }
             replaces = Some(accepted.job_id);
         }
-        let transaction = app.pool.begin().await?;
+        let transaction = self.principal.begin(app).await?;
         let claim = self.claim.clone();
         Ok(Opened::Now(Box::new(Intake {
             app: app.clone(),
+            principal: self.principal.clone(),
             transaction,
             claim,
             replaces,
@@ -211,13 +213,14 @@ async fn has_ended(app: &App, job_id: JobId) -> Result<bool, Problem> {
 }
 
 impl Intake {
-    /// The transaction, for what the handler must look up or write.
+    /// The transaction, for what the handler must look up or write; in the name of the key.
     pub(super) fn connection(&mut self) -> &mut PgConnection {
         &mut self.transaction
     }
 
     /// Enqueues the job, commits, wakes the workers. Dropped before that, nothing has happened.
     pub(super) async fn enqueue(mut self, job: &NewJob) -> Result<Accepted, Problem> {
+        self.principal.leave(&mut self.transaction).await?;
         let job_id = queue::enqueue(&mut self.transaction, job).await?.id;
         if let Some(claim) = self.claim.take()
             && let Some(earlier) = self.record(&claim, job_id).await?
@@ -236,6 +239,7 @@ impl Intake {
     /// Commits what the handler wrote, without a job; under the key stands `id`, of what came of it. Gives the id that
     /// stands there: of what another request wrote first, and then nothing was written now.
     pub(super) async fn commit(mut self, id: Uuid) -> Result<Uuid, Problem> {
+        self.principal.leave(&mut self.transaction).await?;
         if let Some(claim) = self.claim.take()
             && let Some(earlier) = self.record(&claim, JobId(id)).await?
         {

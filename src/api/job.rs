@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use queue::{AttemptView, JobId, JobState, JobView};
 use serde::Serialize;
 use serde_json::Value;
+use store::tenant;
 
 use super::{
     auth::Principal,
@@ -52,6 +53,12 @@ pub(super) async fn show(
         .get(job_id)
         .await?
         .ok_or_else(|| Problem::missing("job"))?;
+    if principal.organization_id().is_some() {
+        let mut connection = principal.begin(&app).await?;
+        if !tenant::has_job(&mut connection, job_id.0).await? {
+            return Err(Problem::missing("job"));
+        }
+    }
     let is_visible = match &job.organization_id {
         Some(organization_id) => principal.may_see(organization_id),
         None => principal.organization_id().is_none(),

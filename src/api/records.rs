@@ -72,7 +72,7 @@ pub(super) async fn list(
     Query(query): Query<ListRecords>,
 ) -> Result<Json<RecordPage>, Problem> {
     let model = catalogue::find(&model_id).ok_or_else(|| Problem::missing("model"))?;
-    let mut connection = app.pool.acquire().await?;
+    let mut connection = principal.begin(&app).await?;
     let account = find_visible(&mut connection, &principal, query.linked_account_id).await?;
     if account.category != model.category.as_str() {
         let detail = format!("must be an account of the category {}", model.category);

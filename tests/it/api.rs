@@ -4,6 +4,7 @@ mod bad_input;
 mod endpoints;
 mod events;
 mod idempotency;
+mod isolation;
 mod keys;
 mod linking;
 mod reading;

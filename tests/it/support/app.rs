@@ -143,6 +143,20 @@ impl TestApp {
         &self.sandbox
     }
 
+    /// The paths of all routes, as the router has them.
+    pub(crate) fn routes(&self) -> Vec<String> {
+        let shown = format!("{:?}", api::router(self.app.clone()));
+        let quoted = shown.split('"').skip(1).step_by(2);
+        let mut paths: Vec<String> = quoted
+            // Those of what answers when no route does are no routes of ours.
+            .filter(|text| text.starts_with('/') && *text != "/" && !text.contains('*'))
+            .map(str::to_owned)
+            .collect();
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+
     /// Where webhooks are handed in.
     pub(crate) fn inbox(&self) -> &Inbox {
         &self.app.inbox
