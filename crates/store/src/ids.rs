@@ -61,3 +61,7 @@ id! {
     /// Where the product wants events sent to.
     EndpointId
 }
+id! {
+    /// Somebody who may use the console.
+    UserId
+}

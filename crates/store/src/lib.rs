@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod api_keys;
+pub mod audit;
 mod error;
 pub mod events;
 pub mod exchanges;
@@ -15,13 +16,15 @@ mod migrate;
 pub mod model_records;
 pub mod model_syncs;
 pub mod sealed_link_tokens;
+pub mod sessions;
 pub mod tenant;
 pub mod typed_views;
+pub mod users;
 pub mod webhook_deliveries;
 pub mod webhook_endpoints;
 
 pub use error::Error;
-pub use ids::{AccountId, ApiKeyId, DeliveryId, EndpointId, WindowId};
+pub use ids::{AccountId, ApiKeyId, DeliveryId, EndpointId, UserId, WindowId};
 pub use json::storable_json;
 pub use keyring::{Aad, Keyring, KeyringError, Sealed};
 pub use migrate::{migrate, missing_migrations};
