@@ -5,14 +5,14 @@ use clap::Subcommand;
 use serde::Serialize;
 use sqlx::PgConnection;
 use store::AccountId;
-use store::fetch_windows::{self, Chain, ClosedWindow, Extent, Verdict};
+use store::fetch_windows::{self, ClosedWindow, Extent, Verdict};
 use store::linked_accounts::{self, AccountFilter};
 use store::model_syncs;
 
 use crate::config::Config;
 use crate::database;
 
-/// Accounts or windows read in one query.
+/// Accounts read in one query.
 const PAGE: u16 = 500;
 
 #[derive(Debug, clap::Args)]
@@ -93,29 +93,20 @@ impl Verify {
     ) -> anyhow::Result<usize> {
         let mut gaps = 0;
         for model in model_syncs::list(conn, id).await? {
-            let mut chain = Chain::default();
-            let mut shown = Vec::new();
-            let mut after = None;
-            loop {
-                let windows = fetch_windows::closed(conn, id, &model.model_id, after, PAGE).await?;
-                for window in &windows {
-                    chain.push(window);
-                }
-                after = windows.last().map(|last| last.id);
-                let is_last = windows.len() < usize::from(PAGE);
-                if self.account.is_some() {
-                    shown.extend(windows);
-                }
-                if is_last {
-                    break;
-                }
-            }
+            let keep = if self.account.is_some() {
+                usize::MAX
+            } else {
+                0
+            };
+            let watermark = model.fetched_through;
+            let (verdict, chain) =
+                fetch_windows::prove(conn, id, &model.model_id, watermark, keep).await?;
             let line = Line {
                 linked_account_id: id,
                 model_id: &model.model_id,
-                verdict: chain.verdict(model.fetched_through),
+                verdict,
                 refusal: model.refusal.as_deref(),
-                chain: shown,
+                chain,
             };
             gaps += usize::from(matches!(line.verdict, Verdict::Gap { .. }));
             if self.json {

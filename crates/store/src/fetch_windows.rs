@@ -24,7 +24,7 @@ mod chain;
 mod merging;
 
 pub use bounds::{Bounds, Extent, Wanted};
-pub use chain::{Chain, ClosedWindow, Verdict, closed};
+pub use chain::{Chain, ClosedWindow, Verdict, closed, prove};
 
 /// An open window.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,7 +20,7 @@ mod linking;
 mod polling;
 mod token;
 
-pub use finding::{Hint, Meant, find_meant, lock_many};
+pub use finding::{Hint, Meant, StatusCount, count_by_status, find_by_name, find_meant, lock_many};
 pub use health::{Health, note_refusal, record_health, take_due_checks};
 pub use linking::{
     LinkOutcome, Linked, NewAccount, Pending, find_for_link, link, linkable_categories,
@@ -47,16 +47,29 @@ pub enum AccountStatus {
 }
 
 impl AccountStatus {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Pending,
+        Self::Active,
+        Self::RelinkNeeded,
+        Self::Error,
+        Self::Deleting,
+    ];
+
+    /// As stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::RelinkNeeded => "relink_needed",
+            Self::Error => "error",
+            Self::Deleting => "deleting",
+        }
+    }
+
     /// Reads the stored word.
     pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "pending" => Some(Self::Pending),
-            "active" => Some(Self::Active),
-            "relink_needed" => Some(Self::RelinkNeeded),
-            "error" => Some(Self::Error),
-            "deleting" => Some(Self::Deleting),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 
     /// Whether there is something to read at Merge: the account has a token and is not being deleted.

@@ -24,7 +24,7 @@ mod receiving;
 
 pub use browsing::{
     DeliveryFilter, DeliveryView, Replayed, SecretUse, Tally, find, list, open_body, replay,
-    replay_between, secrets, tally,
+    replay_between, secrets, tally, waiting_since,
 };
 pub use judging::{Delivery, Judgement, Twin, judge, unpark, waiting, waiting_shards};
 pub use receiving::{NewDelivery, ensure_partitions, insert};

@@ -1,5 +1,7 @@
 //! The proof that nothing was left out: the closed windows of a model, and whether they join.
 
+use std::collections::VecDeque;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
@@ -59,6 +61,37 @@ pub async fn closed(
     .fetch_all(conn)
     .await
     .during("list the windows of a model")
+}
+
+/// Windows read at once.
+const PAGE: u16 = 500;
+
+/// Reads the whole chain of a model: what it proves, and the last `keep` of its windows, oldest first.
+pub async fn prove(
+    conn: &mut PgConnection,
+    account_id: AccountId,
+    model_id: &str,
+    watermark: Option<DateTime<Utc>>,
+    keep: usize,
+) -> Result<(Verdict, Vec<ClosedWindow>), Error> {
+    let mut chain = Chain::default();
+    let mut kept = VecDeque::new();
+    let mut after = None;
+    loop {
+        let windows = closed(conn, account_id, model_id, after, PAGE).await?;
+        let is_last = windows.len() < usize::from(PAGE);
+        after = windows.last().map(|last| last.id);
+        for window in windows {
+            chain.push(&window);
+            kept.push_back(window);
+            if kept.len() > keep {
+                kept.pop_front();
+            }
+        }
+        if is_last {
+            return Ok((chain.verdict(watermark), kept.into()));
+        }
+    }
 }
 
 /// What a chain of windows proves.

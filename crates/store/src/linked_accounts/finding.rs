@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use super::LinkedAccount;
+use super::{AccountStatus, LinkedAccount};
 use crate::error::During;
 use crate::{AccountId, Error};
 
@@ -74,4 +74,45 @@ pub async fn lock_many(
     .fetch_all(conn)
     .await
     .during("lock linked accounts")
+}
+
+/// The account that somebody means by this text: Merge's id of it, or our name of the connection at Merge.
+pub async fn find_by_name(conn: &mut PgConnection, name: &str) -> Result<Option<AccountId>, Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT id AS "id: AccountId"
+        FROM syncline.linked_accounts
+        WHERE merge_account_id = $1 OR end_user_origin_id = $1
+        LIMIT 1
+        "#,
+        name
+    )
+    .fetch_optional(conn)
+    .await
+    .during("find a linked account by a name")
+}
+
+/// How many accounts stand where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusCount {
+    /// Where.
+    pub status: AccountStatus,
+    /// How many.
+    pub accounts: i64,
+}
+
+/// Counts accounts by status.
+pub async fn count_by_status(conn: &mut PgConnection) -> Result<Vec<StatusCount>, Error> {
+    sqlx::query_as!(
+        StatusCount,
+        r#"
+        SELECT status AS "status: AccountStatus", count(*) AS "accounts!"
+        FROM syncline.linked_accounts
+        GROUP BY status
+        ORDER BY status
+        "#
+    )
+    .fetch_all(conn)
+    .await
+    .during("count linked accounts")
 }

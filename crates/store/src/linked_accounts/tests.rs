@@ -552,3 +552,41 @@ async fn polls_that_fail_come_more_and_more_slowly_until_one_works() {
     record_poll(&mut conn, id, hour).await.unwrap();
     assert!(take(&mut conn).await <= 2.0);
 }
+
+#[tokio::test]
+async fn an_account_is_found_by_the_names_it_has_at_merge_and_counted_by_status() {
+    let database = TestDatabase::new().await;
+    let mut conn = database.pool().acquire().await.unwrap();
+    let keyring = Keyring::random();
+    let one = active(&mut conn, &keyring, "o1").await;
+    active(&mut conn, &keyring, "o2").await;
+    set_status(&mut conn, one, AccountStatus::Error, Some("why"))
+        .await
+        .unwrap();
+    let account = find(&mut conn, one, None).await.unwrap().unwrap();
+
+    let by_origin = find_by_name(&mut conn, &account.end_user_origin_id).await;
+    let by_merge_id = find_by_name(&mut conn, account.merge_account_id.as_deref().unwrap()).await;
+    let unknown = find_by_name(&mut conn, "o1, somebody else").await;
+    let counts = count_by_status(&mut conn).await.unwrap();
+
+    assert_eq!(by_origin.unwrap(), Some(one));
+    assert_eq!(by_merge_id.unwrap(), Some(one));
+    assert_eq!(unknown.unwrap(), None);
+    let counts: Vec<_> = counts
+        .into_iter()
+        .map(|count| (count.status, count.accounts))
+        .collect();
+    assert_eq!(
+        counts,
+        [(AccountStatus::Active, 1), (AccountStatus::Error, 1)]
+    );
+}
+
+#[test]
+fn a_status_is_read_as_it_is_written() {
+    for status in AccountStatus::ALL {
+        assert_eq!(AccountStatus::parse(status.as_str()), Some(status));
+    }
+    assert_eq!(AccountStatus::parse("gone"), None);
+}

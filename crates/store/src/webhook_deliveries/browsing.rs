@@ -277,6 +277,27 @@ pub async fn tally(conn: &mut PgConnection, last: Duration) -> Result<Vec<Tally>
     .during("count webhook deliveries")
 }
 
+/// Since when the delivery waits that waits longest to be judged; `None` when none does.
+pub async fn waiting_since(conn: &mut PgConnection) -> Result<Option<DateTime<Utc>>, Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT min(first.received_at)
+        FROM generate_series(0, $1::integer - 1) AS shard
+        CROSS JOIN LATERAL (
+            SELECT received_at
+            FROM syncline.webhook_deliveries d
+            WHERE d.shard = shard::smallint AND d.verdict = 'received'
+            ORDER BY d.id
+            LIMIT 1
+        ) AS first
+        "#,
+        i32::from(super::SHARDS)
+    )
+    .fetch_one(conn)
+    .await
+    .during("look for deliveries that wait")
+}
+
 /// When a signing secret was in use.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SecretUse {

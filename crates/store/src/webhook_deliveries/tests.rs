@@ -379,3 +379,19 @@ async fn age(pool: &PgPool, id: DeliveryId, days: i32) {
     .await
     .unwrap();
 }
+
+#[tokio::test]
+async fn the_delivery_that_waits_longest_is_known() {
+    let mut bench = Bench::new().await;
+    let nothing = waiting_since(&mut bench.conn).await.unwrap();
+    let (first, shard) = bench.keep(b"first").await;
+    bench.keep(b"second").await;
+
+    let since = waiting_since(&mut bench.conn).await.unwrap();
+    let first = find(&mut bench.conn, first).await.unwrap().unwrap();
+    bench.judge(shard, judged(Verdict::Ignored)).await;
+    let later = waiting_since(&mut bench.conn).await.unwrap();
+
+    assert_eq!((nothing, since), (None, Some(first.received_at)));
+    assert!(later > since || later.is_none());
+}
