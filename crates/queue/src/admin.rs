@@ -13,7 +13,9 @@
 
 mod act;
 mod bulk;
+pub mod bulk_actions;
 mod filter;
+pub mod groups;
 mod list;
 #[cfg(test)]
 pub(crate) mod tests;

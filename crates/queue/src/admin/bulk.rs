@@ -37,6 +37,16 @@ pub enum Action {
 }
 
 impl Action {
+    /// The name as shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::RetryNow => "retry now",
+            Self::Cancel => "cancel",
+            Self::Delete => "delete",
+        }
+    }
+
     /// The states in which it can be done.
     pub fn states(self) -> &'static [JobState] {
         use JobState::{Available, Cancelled, Completed, Dead, Retryable, Running, Scheduled};
@@ -84,6 +94,26 @@ pub struct Progress {
 }
 
 impl Bulk {
+    /// Which jobs.
+    pub fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
+    /// What is done to them.
+    pub fn action(&self) -> Action {
+        self.action
+    }
+
+    /// Who wants it, and why.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Only jobs from before this time.
+    pub fn bound_to(&self) -> DateTime<Utc> {
+        self.bound_to
+    }
+
     /// Counts and shows the jobs that `action` would be done to, as they stand now.
     ///
     /// Without states in the filter those are meant in which the action can be done.

@@ -51,6 +51,8 @@ pub struct Filter {
     pub error_class: Option<String>,
     /// What the far side answered when they died.
     pub http_status: Option<u16>,
+    /// Dead jobs of this group; see [`super::groups`].
+    pub fingerprint: Option<String>,
     /// Jobs that this worker runs, or ran last.
     pub worker: Option<WorkerId>,
     /// Jobs that this job enqueued.
@@ -99,6 +101,7 @@ impl Filter {
             ("tag", &self.tag),
             ("text of an error", &self.error_text),
             ("class of an error", &self.error_class),
+            ("group of dead jobs", &self.fingerprint),
         ];
         for (what, value) in values {
             if let Some(value) = value {
@@ -133,9 +136,9 @@ impl Filter {
         let wanted = |state: JobState| self.states.is_empty() || self.states.contains(&state);
         let any = |states: &[JobState]| states.iter().any(|state| wanted(*state));
         let asks_for_end = !self.finished.is_open() || self.error_class.is_some();
-        let is_live = any(&JobState::LIVE) && !asks_for_end && self.http_status.is_none();
-        let is_history =
-            any(&[JobState::Completed, JobState::Cancelled]) && self.http_status.is_none();
+        let asks_for_death = self.http_status.is_some() || self.fingerprint.is_some();
+        let is_live = any(&JobState::LIVE) && !asks_for_end && !asks_for_death;
+        let is_history = any(&[JobState::Completed, JobState::Cancelled]) && !asks_for_death;
         [
             (LIVE, is_live),
             (DEAD, wanted(JobState::Dead)),

@@ -7,9 +7,9 @@
 //! for a question that is rarely asked. Instead jobs are looked at in runs of ids, a few thousand first,
 //! then as many as the pace allows, until the page is full or [`PATIENCE`] is over. So the time a page takes is bounded,
 //! however rare the jobs and however large the tables; the price is that a page may be shorter than
-//! asked for, or empty, and still not be the last. Only a lane is looked up by an index: live jobs have
-//! one for their order, and dead jobs are few enough to afford one (in history it would cost 6 µs a
-//! job, a fifth of all that running one costs), so a lane's runs are of history alone.
+//! asked for, or empty, and still not be the last. Only lanes and groups of dead jobs are looked up by an index:
+//! live jobs have one for their order, and dead jobs are few enough to afford theirs (in history one would cost
+//! 6 µs a job, a fifth of all that running one costs), so a lane's runs are of history alone.
 
 use std::time::Duration;
 
@@ -265,8 +265,9 @@ impl<'a> Search<'a> {
 
     /// The tables in which such jobs are found by looking at all.
     fn unindexed(&self) -> Vec<String> {
+        let is_indexed = self.lanes.is_some() || self.filter.fingerprint.is_some();
         let places = self.places.iter();
-        let unindexed = places.filter(|place| self.lanes.is_none() || *place == HISTORY);
+        let unindexed = places.filter(|place| !is_indexed || *place == HISTORY);
         unindexed.cloned().collect()
     }
 
@@ -304,6 +305,7 @@ impl<'a> Search<'a> {
             ids.end,
             ids.start,
             i64::try_from(limit).unwrap_or(i64::MAX),
+            filter.fingerprint,
         )
         .fetch_all(tx)
         .await
@@ -358,6 +360,7 @@ impl<'a> Search<'a> {
             filter.worker.map(|worker| worker.0),
             filter.parent.map(|parent| parent.0),
             self.bound,
+            filter.fingerprint,
         )
         .fetch_one(tx)
         .await

@@ -30,5 +30,6 @@ WHERE place = ANY ($1)
   AND ($21::timestamptz IS NULL OR (created_at <= $21 AND coalesce(finished_at <= $21, true)))
   AND ($22::uuid IS NULL OR id < $22)
   AND ($23::uuid IS NULL OR id >= $23)
+  AND ($25::text IS NULL OR fingerprint = $25)
 ORDER BY id DESC
 LIMIT $24

@@ -17,6 +17,8 @@ use crate::{
 
 mod actions;
 mod bulk;
+mod groups;
+mod kept;
 mod listing;
 
 fn client(pool: &PgPool) -> Client {

@@ -33,6 +33,8 @@ pub struct JobDetail {
     pub limit_key: Option<String>,
     /// What the far side answered when it died.
     pub http_status: Option<u16>,
+    /// The group of dead jobs it belongs to, if it is dead; see [`crate::admin::groups`].
+    pub fingerprint: Option<String>,
     /// Every attempt, oldest first: those that failed, and the one that ended it or still runs.
     pub timeline: Vec<Span>,
     /// Jobs it enqueued, oldest first; the first 100.
@@ -71,7 +73,7 @@ pub(crate) async fn detail(pool: &PgPool, id: JobId) -> Result<Option<JobDetail>
         r#"
         SELECT
             payload AS "payload!", priority AS "priority!", tags AS "tags!", unique_key, limit_key,
-            http_status, worker_id
+            http_status, worker_id, fingerprint
         FROM syncline.all_jobs
         WHERE id = $1
         LIMIT 1
@@ -98,6 +100,7 @@ pub(crate) async fn detail(pool: &PgPool, id: JobId) -> Result<Option<JobDetail>
         unique_key: rest.unique_key,
         limit_key: rest.limit_key,
         http_status: rest.http_status.map(unsigned),
+        fingerprint: rest.fingerprint,
         why_not_running,
         job,
     }))
