@@ -8,7 +8,7 @@
 //! [`crate::worker::release`]).
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::{
     client::Client,
@@ -34,7 +34,8 @@ pub enum Scope {
 }
 
 impl Scope {
-    fn columns(&self) -> (&'static str, &str) {
+    /// What kind of thing is paused, and its name; empty for everything.
+    pub fn columns(&self) -> (&'static str, &str) {
         match self {
             Self::Everything => ("everything", ""),
             Self::Queue(queue) => ("queue", queue.as_str()),
@@ -43,7 +44,8 @@ impl Scope {
         }
     }
 
-    fn from_columns(scope: &str, name: String) -> Option<Self> {
+    /// The opposite of [`Scope::columns`]; `None` for what cannot be paused.
+    pub fn from_columns(scope: &str, name: String) -> Option<Self> {
         match scope {
             "everything" => Some(Self::Everything),
             "queue" => Queue::from_stored(&name).map(Self::Queue),
@@ -80,10 +82,31 @@ pub struct Pause {
 /// Pauses; a pause of the same scope is replaced.
 ///
 /// # Errors
-/// [`Error::InvalidName`] for a kind, lane, person or reason that is empty, too long or holds a NUL
-/// character, [`Error::Database`].
+/// As [`set`].
 pub async fn pause(
     client: &Client,
+    scope: &Scope,
+    paused_by: &str,
+    reason: &str,
+    until: Option<DateTime<Utc>>,
+) -> Result<(), Error> {
+    let mut connection = client
+        .pool()
+        .acquire()
+        .await
+        .map_err(Error::database("pause jobs"))?;
+    set(&mut connection, scope, paused_by, reason, until).await?;
+    client.wake();
+    Ok(())
+}
+
+/// As [`pause`], in the caller's transaction; call [`Client::wake`] after its commit.
+///
+/// # Errors
+/// [`Error::InvalidName`] for a kind, lane, person or reason that is empty, too long or holds a NUL
+/// character, [`Error::Database`].
+pub async fn set(
+    tx: &mut PgConnection,
     scope: &Scope,
     paused_by: &str,
     reason: &str,
@@ -109,10 +132,9 @@ pub async fn pause(
         reason,
         until,
     )
-    .execute(client.pool())
+    .execute(tx)
     .await
     .map_err(Error::database("pause jobs"))?;
-    client.wake();
     tracing::warn!(
         scope = kind_of_scope,
         name,
@@ -128,12 +150,23 @@ pub async fn pause(
 /// # Errors
 /// [`Error::Database`].
 pub async fn resume(client: &Client, scope: &Scope, resumed_by: &str) -> Result<bool, Error> {
-    let (kind_of_scope, name) = scope.columns();
     let mut tx = client
         .pool()
         .begin()
         .await
         .map_err(Error::database("begin a transaction"))?;
+    let was_paused = lift(&mut tx, scope, resumed_by).await?;
+    tx.commit().await.map_err(Error::database("resume jobs"))?;
+    client.wake();
+    Ok(was_paused)
+}
+
+/// As [`resume`], in the caller's transaction; call [`Client::wake`] after its commit.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn lift(tx: &mut PgConnection, scope: &Scope, resumed_by: &str) -> Result<bool, Error> {
+    let (kind_of_scope, name) = scope.columns();
     let was_paused = sqlx::query!(
         "DELETE FROM syncline.pauses WHERE scope = $1 AND name = $2",
         kind_of_scope,
@@ -180,8 +213,6 @@ pub async fn resume(client: &Client, scope: &Scope, resumed_by: &str) -> Result<
         .await
         .map_err(Error::database("resume jobs"))?;
     }
-    tx.commit().await.map_err(Error::database("resume jobs"))?;
-    client.wake();
     tracing::warn!(scope = kind_of_scope, name, by = resumed_by, "resumed");
     Ok(was_paused)
 }

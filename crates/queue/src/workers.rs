@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::{client::Client, error::Error, ids::WorkerId};
 
@@ -91,6 +91,21 @@ pub async fn list(pool: &PgPool, limit: u16) -> Result<Vec<WorkerView>, Error> {
 /// # Errors
 /// [`Error::Database`].
 pub async fn ask(client: &Client, worker: WorkerId, what: Ask) -> Result<bool, Error> {
+    let mut connection = client
+        .pool()
+        .acquire()
+        .await
+        .map_err(Error::database("ask something of a worker"))?;
+    let lives = ask_in(&mut connection, worker, what).await?;
+    client.wake();
+    Ok(lives)
+}
+
+/// As [`ask`], in the caller's transaction; call [`Client::wake`] after its commit.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn ask_in(tx: &mut PgConnection, worker: WorkerId, what: Ask) -> Result<bool, Error> {
     let wanted = match what {
         Ask::Quiet => Some("quiet"),
         Ask::Work => None,
@@ -105,11 +120,10 @@ pub async fn ask(client: &Client, worker: WorkerId, what: Ask) -> Result<bool, E
         worker.0,
         wanted,
     )
-    .execute(client.pool())
+    .execute(tx)
     .await
     .map_err(Error::database("ask something of a worker"))?
     .rows_affected()
         == 1;
-    client.wake();
     Ok(lives)
 }

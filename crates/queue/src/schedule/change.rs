@@ -1,9 +1,11 @@
 //! What people do to schedules while the service runs. Each change is kept with who made it, and why.
+//!
+//! Given a pool, a change is a transaction of its own; given a connection with an open one, a part of that.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Acquire, PgConnection, Postgres};
 
 use super::{
     Schedule, fire,
@@ -48,13 +50,13 @@ pub struct Edit {
 ///
 /// # Errors
 /// [`Error::UnknownSchedule`], [`Error::InvalidName`], [`Error::Database`].
-pub async fn pause(
-    pool: &PgPool,
+pub async fn pause<'c>(
+    at: impl Acquire<'c, Database = Postgres>,
     name: &str,
     by: By<'_>,
     until: Option<DateTime<Utc>>,
 ) -> Result<(), Error> {
-    let mut change = Change::begin(pool, name, "pause", by).await?;
+    let mut change = Change::begin(at, name, "pause", by).await?;
     sqlx::query!(
         r#"
         UPDATE syncline.schedules
@@ -76,8 +78,12 @@ pub async fn pause(
 ///
 /// # Errors
 /// [`Error::UnknownSchedule`], [`Error::InvalidName`], [`Error::Database`].
-pub async fn resume(pool: &PgPool, name: &str, by: By<'_>) -> Result<(), Error> {
-    let mut change = Change::begin(pool, name, "resume", by).await?;
+pub async fn resume<'c>(
+    at: impl Acquire<'c, Database = Postgres>,
+    name: &str,
+    by: By<'_>,
+) -> Result<(), Error> {
+    let mut change = Change::begin(at, name, "resume", by).await?;
     let resumed = sqlx::query!(
         r#"
         UPDATE syncline.schedules
@@ -101,8 +107,13 @@ pub async fn resume(pool: &PgPool, name: &str, by: By<'_>) -> Result<(), Error> 
 /// # Errors
 /// [`Error::Schedule`] when that cannot work, with what the schedule has else; nothing is changed then.
 /// [`Error::UnknownSchedule`], [`Error::InvalidName`], [`Error::Database`].
-pub async fn edit(pool: &PgPool, name: &str, edit: Edit, by: By<'_>) -> Result<(), Error> {
-    let mut change = Change::begin(pool, name, "edit", by).await?;
+pub async fn edit<'c>(
+    at: impl Acquire<'c, Database = Postgres>,
+    name: &str,
+    edit: Edit,
+    by: By<'_>,
+) -> Result<(), Error> {
+    let mut change = Change::begin(at, name, "edit", by).await?;
     let before = change.row.timing();
     let timing = Timing {
         cron: edit.cron.clone().unwrap_or(before.cron),
@@ -153,8 +164,12 @@ pub async fn edit(pool: &PgPool, name: &str, edit: Edit, by: By<'_>) -> Result<(
 ///
 /// # Errors
 /// [`Error::UnknownSchedule`], [`Error::InvalidName`], [`Error::Database`].
-pub async fn reset(pool: &PgPool, name: &str, by: By<'_>) -> Result<(), Error> {
-    let mut change = Change::begin(pool, name, "reset", by).await?;
+pub async fn reset<'c>(
+    at: impl Acquire<'c, Database = Postgres>,
+    name: &str,
+    by: By<'_>,
+) -> Result<(), Error> {
+    let mut change = Change::begin(at, name, "reset", by).await?;
     sqlx::query!(
         r#"
         UPDATE syncline.schedules
@@ -183,8 +198,8 @@ pub async fn reset(pool: &PgPool, name: &str, by: By<'_>) -> Result<(), Error> {
 /// # Errors
 /// [`Error::UnknownSchedule`], also when none of `schedules` has that name; [`Error::InvalidName`],
 /// [`Error::Database`].
-pub async fn run_now(
-    pool: &PgPool,
+pub async fn run_now<'c>(
+    at: impl Acquire<'c, Database = Postgres>,
     schedules: &[Schedule],
     name: &str,
     by: By<'_>,
@@ -192,7 +207,7 @@ pub async fn run_now(
     let Some(schedule) = schedules.iter().find(|schedule| schedule.kind == name) else {
         return Err(unknown(name, schedules.iter().map(Schedule::kind)));
     };
-    let mut change = Change::begin(pool, name, "run", by).await?;
+    let mut change = Change::begin(at, name, "run", by).await?;
     let enqueued = enqueue(&mut *change.tx, &schedule.job).await?;
     fire::note_job(&mut change.tx, name, enqueued.id).await?;
     change.commit().await?;
@@ -204,8 +219,12 @@ pub async fn run_now(
 ///
 /// # Errors
 /// [`Error::UnknownSchedule`], [`Error::InvalidName`], [`Error::Database`].
-pub async fn remove(pool: &PgPool, name: &str, by: By<'_>) -> Result<(), Error> {
-    let mut change = Change::begin(pool, name, "remove", by).await?;
+pub async fn remove<'c>(
+    at: impl Acquire<'c, Database = Postgres>,
+    name: &str,
+    by: By<'_>,
+) -> Result<(), Error> {
+    let mut change = Change::begin(at, name, "remove", by).await?;
     sqlx::query!("DELETE FROM syncline.schedules WHERE name = $1", name)
         .execute(&mut *change.tx)
         .await
@@ -214,21 +233,21 @@ pub async fn remove(pool: &PgPool, name: &str, by: By<'_>) -> Result<(), Error> 
 }
 
 /// A change under way: the schedule is locked, and who changes it is noted.
-struct Change {
-    tx: sqlx::Transaction<'static, sqlx::Postgres>,
+struct Change<'c> {
+    tx: sqlx::Transaction<'c, Postgres>,
     row: StoredRow,
 }
 
-impl Change {
+impl<'c> Change<'c> {
     async fn begin(
-        pool: &PgPool,
+        at: impl Acquire<'c, Database = Postgres>,
         name: &str,
         change: &'static str,
         by: By<'_>,
     ) -> Result<Self, Error> {
         check_name("name of who does it", by.name, MAX_NAME_BYTES)?;
         check_name("reason", by.reason, MAX_REASON_BYTES)?;
-        let mut tx = pool
+        let mut tx = at
             .begin()
             .await
             .map_err(Error::database("begin a transaction"))?;
