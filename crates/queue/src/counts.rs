@@ -75,6 +75,47 @@ pub async fn counts(pool: &PgPool) -> Result<Vec<Count>, Error> {
     Ok(counts.collect())
 }
 
+/// A queue's oldest job that is due.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Oldest {
+    /// The queue.
+    pub queue: String,
+    /// The minute in which it was due; the job itself was due up to a minute later.
+    pub due_minute: DateTime<Utc>,
+}
+
+/// Since when the oldest due job of each queue waits, to the minute; queues with none are left out. Never looks at a
+/// job.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn oldest_due(pool: &PgPool) -> Result<Vec<Oldest>, Error> {
+    sqlx::query_as!(
+        Oldest,
+        r#"
+        SELECT queue AS "queue!", min(bucket) AS "due_minute!"
+        FROM (
+            SELECT queue, bucket
+            FROM (
+                SELECT queue, state, bucket, jobs FROM syncline.job_counts
+                UNION ALL
+                SELECT queue, state, bucket, change FROM syncline.job_count_deltas
+            ) AS counted
+            WHERE state IN ('waiting', 'retrying')
+              AND bucket <= now()
+            GROUP BY queue, bucket
+            HAVING sum(jobs) > 0
+        ) AS due
+        GROUP BY queue
+        ORDER BY queue
+        LIMIT 100
+        "#
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(Error::database("look for the oldest job that is due"))
+}
+
 /// How many deltas wait to be folded, counted no further than matters.
 async fn deltas(pool: &PgPool) -> Result<i64, Error> {
     sqlx::query_scalar!(

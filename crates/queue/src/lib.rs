@@ -10,6 +10,7 @@ pub mod error;
 pub mod error_budget;
 pub mod ids;
 pub mod job;
+pub mod lanes;
 pub mod limiter;
 pub mod maintenance;
 pub mod pause;

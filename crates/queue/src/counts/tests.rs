@@ -285,3 +285,31 @@ async fn counts_agree_with_a_look_at_all_jobs_whatever_happens() {
     assert_eq!(check(pool).await.unwrap(), []);
     assert_eq!(deltas(pool).await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn the_oldest_due_job_is_known_to_the_minute() {
+    let database = TestDatabase::new().await;
+    let pool = database.pool();
+    let job = NewJob::new(&Probe::in_lane("a", Act::Done)).unwrap();
+    let later = NewJob::new(&Probe::in_lane("a", Act::Done)).unwrap();
+    let mut connection = pool.acquire().await.unwrap();
+    let later = later.run_after(Duration::from_hours(2));
+    enqueue(&mut *connection, &later).await.unwrap();
+    let nothing = oldest_due(pool).await.unwrap();
+    let id = enqueue(&mut *connection, &job).await.unwrap().id;
+
+    let oldest = oldest_due(pool).await.unwrap();
+    let run_at = Client::new(pool.clone())
+        .get(id)
+        .await
+        .unwrap()
+        .unwrap()
+        .run_at;
+    fold(pool).await.unwrap();
+
+    assert_eq!(nothing, []);
+    assert_eq!(oldest.len(), 1);
+    let behind = run_at - oldest[0].due_minute;
+    assert!((0..60).contains(&behind.num_seconds()), "{behind}");
+    assert_eq!(oldest_due(pool).await.unwrap(), oldest);
+}

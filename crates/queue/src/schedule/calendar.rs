@@ -56,6 +56,13 @@ impl Calendar {
         })
     }
 
+    /// The expression and its zone as people say it.
+    pub(super) fn in_words(&self) -> String {
+        let words = self.cron.describe();
+        let words = words.trim_end_matches('.');
+        format!("{words}, on the clock of {}.", self.zone)
+    }
+
     /// The first run after a moment; `None` when there will never be one.
     pub(super) fn next_after(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let local = moment.with_timezone(&self.zone);

@@ -21,6 +21,8 @@ pub struct ScheduleView {
     pub name: String,
     /// What holds.
     pub timing: Timing,
+    /// When that is, in words; empty when it cannot work.
+    pub words: String,
     /// What the code declares; another only when somebody edited it.
     pub declared: Timing,
     /// Who edited it last, if what the code declares does not hold.
@@ -124,9 +126,13 @@ impl Row {
     fn view(self) -> ScheduleView {
         let timing = self.timing();
         let paused = self.pause();
-        let (next_runs, problem) = match Plan::of(&timing) {
-            Ok(plan) => (self.next_runs(&plan, paused.as_ref()), None),
-            Err(fault) => (Vec::new(), Some(fault.to_string())),
+        let (next_runs, words, problem) = match Plan::of(&timing) {
+            Ok(plan) => (
+                self.next_runs(&plan, paused.as_ref()),
+                plan.in_words(),
+                None,
+            ),
+            Err(fault) => (Vec::new(), String::new(), Some(fault.to_string())),
         };
         let overdue = match &paused {
             Some(_) => Duration::ZERO,
@@ -142,6 +148,7 @@ impl Row {
             },
             name: self.name,
             timing,
+            words,
             overridden: self
                 .overridden_at
                 .zip(self.overridden_by)

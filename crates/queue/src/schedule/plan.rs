@@ -181,6 +181,11 @@ pub(super) struct Run {
 }
 
 impl Plan {
+    /// When it runs, as people say it.
+    pub(super) fn in_words(&self) -> String {
+        self.calendar.in_words()
+    }
+
     pub(super) fn of(timing: &Timing) -> Result<Self, Fault> {
         let plan = Self::trusting(timing)?;
         if let Missed::UpTo(cap) = timing.missed

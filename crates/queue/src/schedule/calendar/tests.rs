@@ -340,3 +340,16 @@ fn changes_of(zone: Tz) -> Vec<DateTime<Utc>> {
         .filter(|at| clock(at) != clock(&(*at - TimeDelta::minutes(30))))
         .collect()
 }
+
+#[test]
+fn an_expression_is_told_in_words() {
+    let calendar = Calendar::parse("30 2 * * *", "Europe/Berlin").unwrap();
+
+    let words = calendar.in_words();
+
+    assert!(words.contains("02:30"), "{words}");
+    assert!(
+        words.ends_with(", on the clock of Europe/Berlin."),
+        "{words}"
+    );
+}
