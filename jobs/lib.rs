@@ -23,6 +23,7 @@ pub mod process_deliveries;
 pub mod refresh_integrations;
 pub mod relink_account;
 pub mod resync;
+pub mod run_bulk_action;
 pub mod send_test_event;
 
 pub use breaker::{BreakerSettings, Breakers};
@@ -49,6 +50,7 @@ pub fn registry() -> queue::Registry<JobContext> {
         .register::<refresh_integrations::RefreshIntegrations>()
         .register::<relink_account::RelinkAccount>()
         .register::<resync::Resync>()
+        .register::<run_bulk_action::RunBulkAction>()
         .register::<send_test_event::SendTestEvent>()
 }
 
