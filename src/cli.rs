@@ -1,6 +1,7 @@
 //! The commands of the binary, and how a failure ends the process.
 
 mod accounts;
+mod audit;
 pub mod demo;
 mod endpoints;
 mod exit;
@@ -9,6 +10,7 @@ mod migrate;
 mod sandbox;
 mod serve;
 mod stop;
+mod users;
 mod webhooks;
 
 use std::path::PathBuf;
@@ -18,7 +20,8 @@ use clap::{Parser, Subcommand};
 
 pub use self::exit::Unavailable;
 use crate::config::{Config, Need, Sources};
-use crate::telemetry;
+use crate::ops::{Actor, Ops, Role};
+use crate::{database, telemetry};
 
 /// Keeps a product's database in step with its customers' systems, through a durable queue.
 #[derive(Debug, Parser)]
@@ -36,6 +39,8 @@ pub struct Cli {
 enum Command {
     /// Prove that nothing of an account was left out.
     Accounts(accounts::Args),
+    /// Look at what people changed, and prove that nobody changed that.
+    Audit(audit::Args),
     /// Run everything on this machine, with customers of its own, and show what happens.
     Demo(demo::Args),
     /// Say where events are sent to, and see how that goes.
@@ -48,6 +53,8 @@ enum Command {
     Sandbox(sandbox::Args),
     /// Run the service.
     Serve(serve::Args),
+    /// Say who may use the console.
+    Users(users::Args),
     /// Look at received webhooks, and have them acted on once more.
     Webhooks(webhooks::Args),
 }
@@ -75,6 +82,7 @@ impl Cli {
         let sources = Sources::of_process(self.config);
         match self.command {
             Command::Accounts(args) => accounts::run(args, &load(&sources, Need::Database)?).await,
+            Command::Audit(args) => audit::run(args, &load(&sources, Need::Database)?).await,
             Command::Demo(args) => demo::run(args, sources).await,
             Command::Endpoints(args) => {
                 endpoints::run(args, &load(&sources, Need::Database)?).await
@@ -86,9 +94,26 @@ impl Cli {
                 let sources = args.settings(sources);
                 serve::run(&args, load(&sources, Need::Service)?, sources).await
             }
+            Command::Users(args) => users::run(args, &load(&sources, Need::Database)?).await,
             Command::Webhooks(args) => webhooks::run(args, &sources).await,
         }
     }
+}
+
+/// The service in the hands of whoever sits at this machine: who may run us with its database may do everything.
+async fn of_terminal(config: &Config) -> anyhow::Result<Ops> {
+    let pool = database::connect(&config.database).await?;
+    let queue = queue::Client::listening(pool.clone(), database::listen(&config.database)?);
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid());
+    let name = user
+        .ok()
+        .flatten()
+        .map_or_else(|| "unknown".to_owned(), |user| user.name);
+    let actor = Actor {
+        name: format!("command line ({name})"),
+        role: Role::Admin,
+    };
+    Ok(Ops::new(pool, queue, actor))
 }
 
 /// Reads the settings and starts logging as they say.

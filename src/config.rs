@@ -4,6 +4,7 @@
 //! `--config`, the environment, flags. This module is the only one that reads the environment. Whatever is wrong becomes
 //! one [`Error`] that names the key, where its value came from, and what to do; never the value of a secret.
 
+mod console;
 mod database;
 mod encryption;
 mod endpoints;
@@ -21,6 +22,7 @@ mod tests;
 
 use serde::Deserialize;
 
+pub use self::console::Console;
 pub use self::database::Database;
 pub use self::encryption::Encryption;
 pub use self::endpoints::Endpoints;
@@ -41,6 +43,8 @@ pub struct Config {
     pub database: Database,
     /// What we listen on, and what we accept.
     pub http: Http,
+    /// The console.
+    pub console: Console,
     /// Merge's API and its webhooks.
     pub merge: Merge,
     /// The worker.
@@ -85,6 +89,7 @@ impl Config {
     fn check(&self, need: Need) -> Result<(), Fault> {
         self.database.check()?;
         self.http.check()?;
+        self.console.check()?;
         self.merge.check(need)?;
         self.queue.check()?;
         self.sync.check()?;

@@ -7,6 +7,7 @@ pub mod config;
 pub mod database;
 pub mod inbox;
 mod mapping;
+pub mod ops;
 pub mod scheduler;
 pub mod telemetry;
 mod typed_views;

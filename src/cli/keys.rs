@@ -60,10 +60,12 @@ struct New {
 enum Scope {
     /// Link, relink and delete accounts.
     Link,
-    /// Read accounts, records and jobs.
+    /// Read accounts, records and jobs; look at the console.
     Read,
     /// Say where events are sent to.
     Endpoints,
+    /// Put things right in the console.
+    Operate,
     /// Everything.
     Admin,
 }
@@ -74,6 +76,7 @@ impl Scope {
             Self::Link => "link",
             Self::Read => "read",
             Self::Endpoints => "endpoints",
+            Self::Operate => "operate",
             Self::Admin => "admin",
         }
     }

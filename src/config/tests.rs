@@ -115,6 +115,16 @@ fn every_fault_is_one_line_with_key_origin_and_remedy() {
         ),
         ("SYNCLINE_LISTEN", "127.0.0.1:99999", "is no address"),
         (
+            "SYNCLINE__CONSOLE__PUBLIC_ORIGIN",
+            "https://ops.example.com/console",
+            "is no origin; write scheme, host and port only",
+        ),
+        (
+            "SYNCLINE__CONSOLE__SESSION_IDLE",
+            "1s",
+            "setting `console.session_idle` (environment variable SYNCLINE__CONSOLE__SESSION_IDLE): expected at least 1m",
+        ),
+        (
             "SYNCLINE__HTTP__LISSTEN",
             "x",
             "no such key; `http` has http.api_key, http.body_limit_bytes,",
@@ -122,7 +132,7 @@ fn every_fault_is_one_line_with_key_origin_and_remedy() {
         (
             "SYNCLINE__HTPT__LISTEN",
             "x",
-            "no such key; the sections are database, encryption, endpoints, http, merge, queue, sync, telemetry",
+            "no such key; the sections are console, database, encryption, endpoints, http, merge, queue, sync, telemetry",
         ),
         ("SYNCLINE__", "x", "no such key"),
         ("SYNCLINE__HTTP", "x", "no such key"),
@@ -508,6 +518,7 @@ fn a_fault_of_the_mapping_names_setting_file_model_and_field() {
     assert!(error.to_string().starts_with(&expected), "{error}");
 }
 
+#[test]
 fn networks_of_endpoints_are_read_and_nonsense_is_refused() {
     const KEY: &str = "SYNCLINE__ENDPOINTS__ALLOWED_NETWORKS";
 
@@ -543,4 +554,16 @@ fn times_of_endpoints_have_bounds() {
         }
         load(&[(variable, right)]).unwrap();
     }
+}
+
+#[test]
+fn the_consoles_origin_has_no_slash_at_its_end() {
+    let config = load(&[(
+        "SYNCLINE__CONSOLE__PUBLIC_ORIGIN",
+        "https://Ops.example.com:443/",
+    )]);
+
+    let origin = config.unwrap().console.public_origin;
+
+    assert_eq!(origin.as_deref(), Some("https://ops.example.com"));
 }

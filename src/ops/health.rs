@@ -1,0 +1,359 @@
+//! Is all well? If not: what is wrong, since when, and where to look.
+//!
+//! Nothing here looks at a live job: counts come from what is counted while jobs change.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use queue::JobState;
+use queue::admin::groups::{self, DeadGroup};
+use queue::counts::{self, Count};
+use queue::pause::{self, Pause};
+use queue::schedule::{self, ScheduleView};
+use queue::workers::{self, WorkerView};
+use sqlx::PgPool;
+use store::linked_accounts::{self, AccountStatus, StatusCount};
+use store::webhook_deliveries;
+
+use super::Error;
+use super::words::{age, plural, plural_are};
+
+/// Due for longer than this, a job is late.
+const LATE: TimeDelta = TimeDelta::minutes(5);
+/// Groups of dead jobs looked at.
+const GROUPS: u16 = 200;
+/// Workers looked at.
+const WORKERS: u16 = 200;
+
+/// The service at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The database's clock.
+    pub now: DateTime<Utc>,
+    /// Jobs by queue.
+    pub queues: BTreeMap<String, QueueState>,
+    /// Pauses that hold.
+    pub pauses: Vec<Pause>,
+    /// Workers that live, and some that ended.
+    pub workers: Vec<WorkerView>,
+    /// Groups of dead jobs.
+    pub groups: Vec<DeadGroup>,
+    /// Schedules.
+    pub schedules: Vec<ScheduleView>,
+    /// Accounts by status.
+    pub accounts: Vec<StatusCount>,
+    /// Since when the oldest delivery waits.
+    pub delivery_waits_since: Option<DateTime<Utc>>,
+}
+
+/// A queue in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueueState {
+    /// Jobs that are due and wait for a slot.
+    pub available: u64,
+    /// Jobs that run.
+    pub running: u64,
+    /// Jobs that failed and run again.
+    pub retryable: u64,
+    /// Jobs whose time is still to come.
+    pub scheduled: u64,
+    /// Jobs that used all their attempts.
+    pub dead: u64,
+    /// Jobs completed today (UTC).
+    pub completed_today: u64,
+    /// Since when the oldest due job waits, to the minute.
+    pub oldest_due: Option<DateTime<Utc>>,
+    /// Slots of the workers that live.
+    pub slots: u64,
+}
+
+impl QueueState {
+    /// How long the oldest due job has waited at least.
+    pub fn oldest_age(&self, now: DateTime<Utc>) -> TimeDelta {
+        self.oldest_due.map_or(TimeDelta::zero(), |minute| {
+            (now - minute - TimeDelta::minutes(1)).max(TimeDelta::zero())
+        })
+    }
+
+    /// Jobs that have not ended.
+    pub fn depth(&self) -> u64 {
+        self.available + self.running + self.retryable + self.scheduled
+    }
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Somebody has to do something.
+    Trouble,
+    /// Good to know.
+    Notice,
+}
+
+impl Severity {
+    /// The name as shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Trouble => "trouble",
+            Self::Notice => "notice",
+        }
+    }
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// One sentence.
+    pub sentence: String,
+    /// Where in the console to look.
+    pub page: String,
+}
+
+impl Snapshot {
+    /// Looks at everything once.
+    ///
+    /// # Errors
+    /// [`Error`] of the database.
+    pub async fn take(pool: &PgPool, now: DateTime<Utc>) -> Result<Self, Error> {
+        let workers = workers::list(pool, WORKERS).await?;
+        let counts = counts::counts(pool).await?;
+        let mut queues = by_queue(&counts, now);
+        for oldest in counts::oldest_due(pool).await? {
+            queues.entry(oldest.queue).or_default().oldest_due = Some(oldest.due_minute);
+        }
+        for worker in workers.iter().filter(|worker| is_working(worker)) {
+            for (queue, slots) in worker.slots.as_object().into_iter().flatten() {
+                let slots = slots.as_u64().unwrap_or(0);
+                queues.entry(queue.clone()).or_default().slots += slots;
+            }
+        }
+        let groups = groups::list(pool, GROUPS).await?;
+        let schedules = schedule::list(pool).await?;
+        let pauses = pause::list(pool).await?;
+        let mut conn = pool.acquire().await?;
+        Ok(Self {
+            now,
+            queues,
+            pauses,
+            workers,
+            groups,
+            schedules,
+            accounts: linked_accounts::count_by_status(&mut conn).await?,
+            delivery_waits_since: webhook_deliveries::waiting_since(&mut conn).await?,
+        })
+    }
+
+    /// What is not as it should be, the worst first.
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        self.look_at_pauses(&mut findings);
+        self.look_at_workers(&mut findings);
+        self.look_at_queues(&mut findings);
+        self.look_at_dead(&mut findings);
+        self.look_at_schedules(&mut findings);
+        self.look_at_accounts(&mut findings);
+        findings.sort_by_key(|finding| finding.severity);
+        findings
+    }
+
+    /// The whole in one sentence.
+    pub fn sentence(&self) -> String {
+        let findings = self.findings();
+        let troubles: Vec<_> = findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Trouble)
+            .collect();
+        match troubles.as_slice() {
+            [] => {
+                let workers = self.working().count();
+                let depth: u64 = self.queues.values().map(QueueState::depth).sum();
+                format!(
+                    "All well: {} at work, {} in hand, none late.",
+                    plural(workers as u64, "worker"),
+                    plural(depth, "job")
+                )
+            }
+            [one] => one.sentence.clone(),
+            [first, rest @ ..] => {
+                let more = plural(rest.len() as u64, "more trouble");
+                format!("{} And {more}, below.", first.sentence)
+            }
+        }
+    }
+
+    /// The workers that start jobs.
+    pub fn working(&self) -> impl Iterator<Item = &WorkerView> {
+        self.workers.iter().filter(|worker| is_working(worker))
+    }
+
+    fn look_at_pauses(&self, findings: &mut Vec<Finding>) {
+        for pause in &self.pauses {
+            let (what, severity) = match pause.scope.columns() {
+                ("everything", _) => ("Everything is".to_owned(), Severity::Trouble),
+                ("queue", name) => (format!("The queue {name} is"), Severity::Trouble),
+                (kind, name) => (format!("The {kind} {name} is"), Severity::Notice),
+            };
+            let since = age(self.now - pause.paused_at);
+            findings.push(Finding {
+                severity,
+                sentence: format!(
+                    "{what} paused by {} for {since}: {}.",
+                    pause.paused_by,
+                    pause.reason.trim_end_matches('.')
+                ),
+                page: "queues".to_owned(),
+            });
+        }
+    }
+
+    fn look_at_workers(&self, findings: &mut Vec<Finding>) {
+        if self.working().next().is_none() {
+            findings.push(trouble("No worker is running: no job starts.", "workers"));
+        }
+        let silent = |worker: &&WorkerView| is_alive(worker) && worker.lease_left.is_zero();
+        let silent = self.workers.iter().filter(silent).count() as u64;
+        if silent > 0 {
+            let sentence = format!(
+                "{} silent: another takes over within seconds.",
+                plural_are(silent, "worker")
+            );
+            findings.push(trouble(&sentence, "workers"));
+        }
+    }
+
+    fn look_at_queues(&self, findings: &mut Vec<Finding>) {
+        let is_any_worker = self.working().next().is_some();
+        for (name, queue) in &self.queues {
+            let is_waiting = queue.available + queue.retryable > 0;
+            if is_any_worker && queue.slots == 0 && is_waiting {
+                let sentence =
+                    format!("No running worker serves the queue {name}, and jobs wait in it.");
+                findings.push(trouble(&sentence, "queues"));
+            }
+            let waited = queue.oldest_age(self.now);
+            if waited > LATE {
+                let sentence = format!(
+                    "The oldest job due in the queue {name} has waited for {}.",
+                    age(waited)
+                );
+                findings.push(trouble(
+                    &sentence,
+                    &format!("jobs?state=available&state=retryable&queue={name}"),
+                ));
+            }
+        }
+        if let Some(since) = self.delivery_waits_since
+            && self.now - since > LATE
+        {
+            let waited = age(self.now - since);
+            let sentence = format!("A webhook has waited for {waited} to be judged.");
+            findings.push(trouble(&sentence, "webhooks?verdict=received"));
+        }
+    }
+
+    fn look_at_dead(&self, findings: &mut Vec<Finding>) {
+        let open: Vec<_> = self.groups.iter().filter(|group| group.is_open()).collect();
+        let jobs: i64 = open.iter().map(|group| group.jobs).sum();
+        let newest = open.iter().map(|group| group.last_seen_at).max();
+        if let Some(newest) = newest {
+            let sentence = format!(
+                "{} dead, of {}, the last {} ago.",
+                plural_are(jobs.unsigned_abs(), "job"),
+                plural(open.len() as u64, "cause"),
+                age(self.now - newest)
+            );
+            findings.push(trouble(&sentence, "dead"));
+        }
+    }
+
+    fn look_at_schedules(&self, findings: &mut Vec<Finding>) {
+        for schedule in &self.schedules {
+            if let Some(problem) = &schedule.problem {
+                let sentence = format!("The schedule {} cannot work: {problem}.", schedule.name);
+                findings.push(trouble(&sentence, "schedules"));
+            }
+            if schedule.overdue.as_secs() > 60 {
+                let late = TimeDelta::from_std(schedule.overdue).unwrap_or_default();
+                let sentence = format!(
+                    "The schedule {} is {} late: no scheduler runs that knows it.",
+                    schedule.name,
+                    age(late)
+                );
+                findings.push(trouble(&sentence, "schedules"));
+            }
+            if let Some(pause) = &schedule.paused {
+                findings.push(Finding {
+                    severity: Severity::Notice,
+                    sentence: format!(
+                        "The schedule {} is paused by {}: {}.",
+                        schedule.name, pause.by, pause.reason
+                    ),
+                    page: "schedules".to_owned(),
+                });
+            }
+        }
+    }
+
+    fn look_at_accounts(&self, findings: &mut Vec<Finding>) {
+        for count in &self.accounts {
+            let accounts = plural_are(count.accounts.unsigned_abs(), "account");
+            let (severity, what) = match count.status {
+                AccountStatus::Error => (Severity::Trouble, "refused by Merge"),
+                AccountStatus::RelinkNeeded => {
+                    (Severity::Notice, "to be linked again by their customers")
+                }
+                AccountStatus::Pending | AccountStatus::Active | AccountStatus::Deleting => {
+                    continue;
+                }
+            };
+            findings.push(Finding {
+                severity,
+                sentence: format!("{accounts} {what}."),
+                page: format!("accounts?status={}", count.status.as_str()),
+            });
+        }
+    }
+}
+
+fn trouble(sentence: &str, page: &str) -> Finding {
+    Finding {
+        severity: Severity::Trouble,
+        sentence: sentence.to_owned(),
+        page: page.to_owned(),
+    }
+}
+
+fn is_alive(worker: &WorkerView) -> bool {
+    worker.state == "running" || worker.state == "draining"
+}
+
+fn is_working(worker: &WorkerView) -> bool {
+    worker.state == "running" && worker.wanted.is_none() && !worker.lease_left.is_zero()
+}
+
+fn by_queue(counts: &[Count], now: DateTime<Utc>) -> BTreeMap<String, QueueState> {
+    let mut queues: BTreeMap<String, QueueState> = BTreeMap::new();
+    for queue in queue::Queue::ALL {
+        queues.entry(queue.as_str().to_owned()).or_default();
+    }
+    for count in counts {
+        let queue = queues.entry(count.queue.clone()).or_default();
+        match count.state {
+            JobState::Available => queue.available += count.jobs,
+            JobState::Running => queue.running += count.jobs,
+            JobState::Retryable => queue.retryable += count.jobs,
+            JobState::Scheduled => queue.scheduled += count.jobs,
+            JobState::Dead => queue.dead += count.jobs,
+            JobState::Completed if count.day == Some(now.date_naive()) => {
+                queue.completed_today += count.jobs;
+            }
+            JobState::Completed | JobState::Cancelled => {}
+        }
+    }
+    queues
+}
+
+#[cfg(test)]
+mod tests;

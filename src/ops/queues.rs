@@ -1,0 +1,56 @@
+//! Pauses, and what is asked of workers.
+
+use chrono::{DateTime, Utc};
+use queue::WorkerId;
+use queue::pause::{self, Scope};
+use queue::workers::{self, Ask};
+use serde_json::json;
+
+use super::{Deed, Error, Ops};
+
+/// As the audit log names what is paused.
+fn target(scope: &Scope) -> String {
+    match scope.columns() {
+        (kind, "") => kind.to_owned(),
+        (kind, name) => format!("{kind} {name}"),
+    }
+}
+
+impl Ops {
+    /// Pauses, until a time or until somebody resumes it.
+    pub async fn pause(
+        &self,
+        scope: &Scope,
+        reason: &str,
+        until: Option<DateTime<Utc>>,
+    ) -> Result<(), Error> {
+        let mut change = self.begin(Deed::Pause).await?;
+        let by = &self.actor.name;
+        pause::set(change.connection(), scope, by, reason, until).await?;
+        let detail = json!({ "until": until });
+        change.done(&target(scope), Some(reason), detail).await
+    }
+
+    /// Resumes.
+    pub async fn resume(&self, scope: &Scope) -> Result<(), Error> {
+        let mut change = self.begin(Deed::Resume).await?;
+        if !pause::lift(change.connection(), scope, &self.actor.name).await? {
+            return Err(Error::Refused(format!("{} is not paused", target(scope))));
+        }
+        change.done(&target(scope), None, json!({})).await
+    }
+
+    /// Asks something of a worker, which hears it within two seconds.
+    pub async fn ask_worker(&self, worker: WorkerId, what: Ask) -> Result<(), Error> {
+        let deed = match what {
+            Ask::Quiet => Deed::WorkerQuiet,
+            Ask::Work => Deed::WorkerWork,
+            Ask::Drain => Deed::WorkerDrain,
+        };
+        let mut change = self.begin(deed).await?;
+        if !workers::ask_in(change.connection(), worker, what).await? {
+            return Err(Error::Missing("worker that lives"));
+        }
+        change.done(&worker.to_string(), None, json!({})).await
+    }
+}
