@@ -13,6 +13,7 @@ use axum::{
 };
 
 use crate::app::App;
+use crate::console;
 
 mod account;
 mod answer;
@@ -38,11 +39,50 @@ mod server;
 mod webhooks;
 
 pub use key::ApiKey;
-pub(crate) use observe::describe as describe_metrics;
+pub(crate) use observe::{describe as describe_metrics, isolate};
+pub(crate) use problem::Problem;
 pub use server::serve;
 
-/// Every route, by what its key must be allowed to do.
+/// Everything that can be asked for over HTTP: the API and the console.
 pub fn router(app: App) -> Router {
+    router_of(app, Surfaces::ALL)
+}
+
+/// Which addresses a process has; those of its health and its metrics it always has.
+#[derive(Debug, Clone, Copy)]
+pub struct Surfaces {
+    /// For the product, and for Merge's webhooks.
+    pub has_api: bool,
+    /// For people.
+    pub has_console: bool,
+}
+
+impl Surfaces {
+    const ALL: Self = Self {
+        has_api: true,
+        has_console: true,
+    };
+}
+
+/// The routes of some surfaces.
+pub fn router_of(app: App, surfaces: Surfaces) -> Router {
+    let mut router = Router::new()
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .with_state(app.clone());
+    if surfaces.has_api {
+        router = router.merge(api(&app));
+    }
+    let mut router = router.layer(from_fn_with_state(app.clone(), observe::isolate));
+    if surfaces.has_console {
+        router = router.merge(console::router(app));
+    }
+    router.layer(from_fn(observe::observe))
+}
+
+/// Every route of the API, by what its key must be allowed to do.
+fn api(app: &App) -> Router {
     let gate = |scope| {
         from_fn_with_state(
             auth::Gate {
@@ -123,19 +163,11 @@ pub fn router(app: App) -> Router {
         .route("/webhooks/merge/model-synced", post(webhooks::receive))
         .route("/api/merge/webhook/{category}", post(webhooks::receive));
 
-    let open = Router::new()
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/metrics", get(health::metrics));
-
     linking
         .merge(reading)
         .merge(endpoints)
         .merge(webhooks)
-        .merge(open)
-        .layer(from_fn_with_state(app.clone(), observe::isolate))
-        .layer(from_fn(observe::observe))
-        .with_state(app)
+        .with_state(app.clone())
 }
 
 /// How much of a body is read, and how long that may take.

@@ -12,6 +12,7 @@ use store::Keyring;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::config::Config;
+use crate::console::Pulse;
 use crate::database;
 use crate::inbox::Inbox;
 use crate::telemetry::LogGate;
@@ -34,6 +35,8 @@ pub struct App {
     pub inbox: Inbox,
     /// Lets a refused webhook into the log now and then.
     pub refusals: Arc<LogGate>,
+    /// What the console knows of the last minutes; whoever serves it runs it.
+    pub pulse: Arc<Pulse>,
     /// What `/metrics` shows.
     pub metrics: PrometheusHandle,
     /// Fires when the process is to stop.
@@ -75,6 +78,7 @@ impl App {
             webhook_secrets,
             inbox: Inbox::new(config.http.webhook_buffer_bytes),
             refusals: Arc::default(),
+            pulse: Arc::default(),
             config: Arc::new(config),
             queue: queue::Client::listening(pool.clone(), listen),
             pool,

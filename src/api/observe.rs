@@ -65,7 +65,7 @@ pub(super) async fn observe(
 }
 
 /// Runs the request in its own task, to its end, whatever becomes of the caller.
-pub(super) async fn isolate(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn isolate(State(app): State<App>, request: Request, next: Next) -> Response {
     let work = next.run(request).in_current_span();
     let task = app.requests.spawn(work);
     match tokio::time::timeout(DEADLINE, task).await {

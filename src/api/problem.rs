@@ -1,4 +1,4 @@
-//! The only place where an error becomes an HTTP body: `application/problem+json` (RFC 9457).
+//! The only place where an error of the API becomes an HTTP body: `application/problem+json` (RFC 9457).
 //!
 //! A handler answers `Err(Problem)`. The problem travels in the response's extensions to
 //! [`render`], the outermost layer, which knows the request's id, logs what needs a look (once)
@@ -91,7 +91,7 @@ impl Problem {
     }
 
     /// 500: our fault. The cause goes to the log only.
-    pub(super) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub(crate) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(Kind::Internal, "The request could not be served.").caused_by(cause)
     }
 
@@ -209,14 +209,17 @@ struct Rendered<'a> {
 /// Gives every answer of 400 or more its problem body, and logs those that are our fault.
 pub(super) fn render(mut response: Response, request_id: &RequestId) -> Response {
     let status = response.status();
-    if !status.is_client_error() && !status.is_server_error() {
+    let is_page = response.headers().get(header::CONTENT_TYPE)
+        == Some(&HeaderValue::from_static("text/html; charset=utf-8"));
+    // A page of the console says by itself what is wrong.
+    if (!status.is_client_error() && !status.is_server_error()) || is_page {
         return response;
     }
     let problem = response
         .extensions_mut()
         .remove::<Arc<Problem>>()
         .unwrap_or_else(|| Arc::new(Problem::of_status(status)));
-    log(&problem);
+    problem.log();
 
     let body = Rendered {
         r#type: format!("urn:syncline:problem:{}", problem.kind.slug()),
@@ -266,26 +269,33 @@ impl Problem {
     }
 }
 
-/// A server-side failure is worth an error in the log, with its whole chain; here and only here.
-fn log(problem: &Problem) {
-    if problem.is_logged || !problem.kind.status().is_server_error() {
-        return;
+impl Problem {
+    /// The status of its answer.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.kind.status()
     }
-    let mut chain = String::new();
-    let mut next = problem.cause.as_deref().map(|cause| cause as &dyn Error);
-    while let Some(cause) = next {
-        if !chain.is_empty() {
-            chain.push_str(": ");
+
+    /// A server-side failure is worth an error in the log, with its whole chain; here and only here.
+    pub(crate) fn log(&self) {
+        if self.is_logged || !self.kind.status().is_server_error() {
+            return;
         }
-        chain.push_str(&cause.to_string());
-        next = cause.source();
+        let mut chain = String::new();
+        let mut next = self.cause.as_deref().map(|cause| cause as &dyn Error);
+        while let Some(cause) = next {
+            if !chain.is_empty() {
+                chain.push_str(": ");
+            }
+            chain.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        tracing::error!(
+            problem = self.kind.slug(),
+            error = chain,
+            "request failed: {}",
+            self.kind.title()
+        );
     }
-    tracing::error!(
-        problem = problem.kind.slug(),
-        error = chain,
-        "request failed: {}",
-        problem.kind.title()
-    );
 }
 
 #[cfg(test)]

@@ -177,7 +177,7 @@ impl Stage<'_> {
         } = self;
         let api = machine.api.as_str().trim_end_matches('/');
         print(&format!(
-            "  API      {api}   Authorization: Bearer {}\n  health   {api}/health/ready\n  metrics  {api}/metrics\n  \
+            "  console  {api}/console   log in with the API key\n  API      {api}   Authorization: Bearer {}\n  health   {api}/health/ready\n  metrics  {api}/metrics\n  \
              sandbox  {}\n  psql     psql '{}'\n",
             ground.secrets.api_key,
             sandbox.base_url(),

@@ -1,6 +1,7 @@
 //! `syncline serve`: the roles of the service in one process, from start to graceful stop.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{Unavailable, stop};
+use crate::api::Surfaces;
 use crate::app::App;
 use crate::config::{Config, Sources};
 use crate::{api, database, scheduler, telemetry, worker};
@@ -42,10 +44,12 @@ pub(crate) enum Role {
     Worker,
     /// Enqueue what is due by the clock.
     Scheduler,
+    /// Show people what happens, and let them act.
+    Console,
 }
 
 impl Role {
-    const ALL: [&'static str; 3] = ["api", "worker", "scheduler"];
+    const ALL: [&'static str; 4] = ["api", "worker", "scheduler", "console"];
 }
 
 impl Args {
@@ -99,7 +103,8 @@ impl Service {
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let listen = config.http.listen;
-        let listener = if roles.contains(&Role::Api) {
+        let is_asked = roles.contains(&Role::Api) || roles.contains(&Role::Console);
+        let listener = if is_asked {
             Some(bind(listen).await?)
         } else {
             None
@@ -138,11 +143,25 @@ impl Service {
             let mut api = app.clone();
             api.pool = database::like(&app.pool, API_CONNECTIONS);
             let (pool, inbox) = (api.pool.clone(), api.inbox.clone());
+            let surfaces = Surfaces {
+                has_api: roles.contains(&Role::Api),
+                has_console: roles.contains(&Role::Console),
+            };
+            if surfaces.has_console {
+                let pulse = Arc::clone(&app.pulse);
+                let (pool, shutdown) = (pool.clone(), app.shutdown.clone());
+                app.requests
+                    .spawn(async move { pulse.run(pool, shutdown).await });
+            }
             let mut keeping = app.requests.spawn({
                 let (pool, queue, inbox) = (pool.clone(), api.queue.clone(), inbox.clone());
                 async move { inbox.run(pool, queue).await }
             });
-            let serving = api::serve(listener, api::router(api), app.shutdown.clone());
+            let serving = api::serve(
+                listener,
+                api::router_of(api, surfaces),
+                app.shutdown.clone(),
+            );
             self.roles.spawn(async move {
                 let served = tokio::select! {
                     served = serving => served.map_err(Into::into),

@@ -36,7 +36,7 @@ impl Machine {
         let listen = free_address(args.listen).await?;
         let config = config(listen, ground, sandbox, sources)?;
         let stop = CancellationToken::new();
-        let roles = [Role::Api, Role::Worker, Role::Scheduler];
+        let roles = [Role::Api, Role::Worker, Role::Scheduler, Role::Console];
         let service = Service::start(config, &roles, stop.clone()).await?;
         let address = service.address.context("the API was asked for")?;
         let api = Url::parse(&format!("http://{address}/"))?;

@@ -1,0 +1,473 @@
+//! One linked account: how it stands, what was read of it, and the proof that nothing was left out.
+
+use askama::Template;
+use axum::{
+    extract::{RawPathParams, State},
+    response::Response,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use jobs::resync::SyncType;
+use queue::admin::{self, Filter};
+use queue::pause::Scope;
+use queue::{JobState, Lane};
+use store::AccountId;
+use store::fetch_windows::{self, ClosedWindow, Extent, Verdict};
+use store::linked_accounts::{self, AccountStatus, LinkedAccount};
+use store::model_syncs::{self, ModelSync};
+use store::webhook_deliveries::{self, DeliveryFilter};
+
+use super::{
+    audit::EntryRow,
+    fault::Fault,
+    guard::{Form, Visit},
+    job::{Action, entries_of, parameter, span_of},
+    jobs::{JobRow, encoded},
+    page::{self, Frame},
+    queues::LaneRow,
+    shown::{When, age, grouped, stamp},
+    webhooks::DeliveryRow,
+};
+use crate::app::App;
+use crate::ops::Deed;
+
+/// Windows drawn of a model.
+const WINDOWS: usize = 120;
+/// Width of the drawing.
+const WIDTH: i64 = 300;
+/// A model that is further behind than this is marked.
+const LATE: TimeDelta = TimeDelta::hours(1);
+/// Jobs in trouble, and deliveries, on the page.
+const LATEST: u16 = 10;
+
+#[derive(Debug, Template)]
+#[template(path = "account.html")]
+struct AccountPage {
+    frame: Frame,
+    account: LinkedAccount,
+    customer: String,
+    integration: String,
+    status: &'static str,
+    is_paused: bool,
+    sentence: String,
+    organization_query: String,
+    created: When,
+    synced: Option<When>,
+    polled: Option<When>,
+    next_poll: Option<When>,
+    lane: Option<LaneRow>,
+    axis: String,
+    models: Vec<ModelRow>,
+    actions: Vec<Action>,
+    jobs: Vec<JobRow>,
+    deliveries: Vec<DeliveryRow>,
+    entries: Vec<EntryRow>,
+}
+
+#[derive(Debug)]
+struct ModelRow {
+    id: String,
+    status: String,
+    proof: String,
+    proof_class: &'static str,
+    refusal: Option<String>,
+    windows: Vec<Rect>,
+    records: String,
+    behind: String,
+    is_late: bool,
+    read: Option<When>,
+}
+
+/// A window, or a gap, as it is drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Rect {
+    class: &'static str,
+    x: i64,
+    y: i64,
+    width: i64,
+    height: i64,
+    title: String,
+}
+
+const POLL: Action = Action {
+    deed: Deed::AccountPoll,
+    path: "poll",
+    name: "Look now",
+    hint: "Merge is asked at once how far it is.",
+    needs_reason: false,
+    is_grave: false,
+};
+const SWEEP: Action = Action {
+    deed: Deed::AccountSweep,
+    path: "sweep",
+    name: "Read again what changed lately",
+    hint: "What Merge changed since its last finish.",
+    needs_reason: false,
+    is_grave: false,
+};
+const RESYNC: Action = Action {
+    deed: Deed::AccountResync,
+    path: "resync",
+    name: "Read everything again",
+    hint: "Merge reads the third party anew, too, and may charge for it.",
+    needs_reason: true,
+    is_grave: true,
+};
+const PAUSE: Action = Action {
+    deed: Deed::Pause,
+    path: "pause",
+    name: "Pause",
+    hint: "Nothing of this account is started meanwhile.",
+    needs_reason: true,
+    is_grave: false,
+};
+const RESUME: Action = Action {
+    deed: Deed::Resume,
+    path: "resume",
+    name: "Resume",
+    hint: "",
+    needs_reason: false,
+    is_grave: false,
+};
+const DELETE: Action = Action {
+    deed: Deed::AccountDelete,
+    path: "delete",
+    name: "Delete",
+    hint: "At Merge, and here with all its records, for good.",
+    needs_reason: true,
+    is_grave: true,
+};
+
+pub(super) async fn show(
+    State(app): State<App>,
+    visit: Visit,
+    path: RawPathParams,
+) -> Result<Response, Fault> {
+    let id: AccountId = parameter(&path, "id", "linked account")?;
+    let lane = Lane::account(id.0);
+    let mut conn = app.pool.acquire().await?;
+    let account = linked_accounts::find(&mut conn, id, None).await?;
+    let account = account.ok_or_else(|| Fault::missing("linked account"))?;
+    let mut proofs = Vec::new();
+    for model in model_syncs::list(&mut conn, id).await? {
+        let mark = model.fetched_through;
+        let proof = fetch_windows::prove(&mut conn, id, &model.model_id, mark, WINDOWS).await?;
+        proofs.push((model, proof));
+    }
+    let about = DeliveryFilter {
+        account_id: Some(id),
+        ..DeliveryFilter::default()
+    };
+    let deliveries = webhook_deliveries::list(&mut conn, &about, None, LATEST).await?;
+    drop(conn);
+    let in_trouble = Filter {
+        states: vec![JobState::Dead, JobState::Retryable],
+        lane: Some(lane.as_str().to_owned()),
+        ..Filter::default()
+    };
+    let jobs = admin::list(&app.queue, &in_trouble, None, LATEST)
+        .await?
+        .jobs;
+    let pauses = queue::pause::list(&app.pool).await?;
+    let lane_now = queue::lanes::find(&app.pool, &lane).await?;
+    let scope = Scope::Lane(lane);
+    let is_paused = pauses.iter().any(|pause| pause.scope == scope);
+    let entries = entries_of(&app, &id.to_string(), visit.now).await?;
+    let mut page = AccountPage::of(&visit, account, proofs, is_paused);
+    page.jobs = jobs
+        .into_iter()
+        .map(|job| JobRow::of(job, visit.now))
+        .collect();
+    page.lane = lane_now.map(|lane| LaneRow::of(lane, visit.now));
+    page.deliveries = deliveries
+        .into_iter()
+        .map(|view| DeliveryRow::of(view, visit.now))
+        .collect();
+    page.entries = entries;
+    page::render(&page)
+}
+
+type Proof = (ModelSync, (Verdict, Vec<ClosedWindow>));
+
+impl AccountPage {
+    fn of(visit: &Visit, account: LinkedAccount, proofs: Vec<Proof>, is_paused: bool) -> Self {
+        let now = visit.now;
+        let axis = Axis::of(&proofs, now);
+        let sentence = sentence(&account, &proofs);
+        let customer = account.end_user_organization_name.trim().to_owned();
+        Self {
+            frame: Frame::of(visit, "accounts", customer.clone()),
+            integration: account.integration_name.clone().unwrap_or_default(),
+            status: account.status.as_str(),
+            is_paused,
+            sentence,
+            organization_query: encoded(&account.organization_id),
+            created: When::new(account.created_at, now),
+            synced: When::maybe(account.initial_sync_completed_at, now),
+            polled: When::maybe(account.last_polled_at, now),
+            next_poll: When::maybe(account.next_poll_at, now),
+            axis: format!("from {} UTC on", stamp(axis.start)),
+            models: proofs
+                .into_iter()
+                .map(|proof| ModelRow::of(proof, &axis, now))
+                .collect(),
+            actions: actions(&account, is_paused)
+                .into_iter()
+                .filter(|action| visit.actor.may(action.deed))
+                .collect(),
+            lane: None,
+            jobs: Vec::new(),
+            deliveries: Vec::new(),
+            entries: Vec::new(),
+            customer,
+            account,
+        }
+    }
+}
+
+fn actions(account: &LinkedAccount, is_paused: bool) -> Vec<Action> {
+    let mut actions = Vec::new();
+    if account.status.is_readable() {
+        actions.extend([POLL, SWEEP, RESYNC]);
+    }
+    actions.push(if is_paused { RESUME } else { PAUSE });
+    if account.status != AccountStatus::Deleting {
+        actions.push(DELETE);
+    }
+    actions
+}
+
+/// How the account is, in one sentence.
+fn sentence(account: &LinkedAccount, proofs: &[Proof]) -> String {
+    match account.status {
+        AccountStatus::Pending => {
+            return "Linking was begun; the customer has not finished it yet.".to_owned();
+        }
+        AccountStatus::Deleting => return "It is being deleted.".to_owned(),
+        AccountStatus::RelinkNeeded => {
+            return "The customer has to sign in again at their system: your product asks for a new link token \
+                    (relink-integration) and opens the dialog with it. What Merge has is still read."
+                .to_owned();
+        }
+        AccountStatus::Error => {
+            let why = account
+                .last_error
+                .as_deref()
+                .unwrap_or("no reason is known");
+            return format!(
+                "Merge does not accept us for it ({why}); it is tried again, ever more rarely."
+            );
+        }
+        AccountStatus::Active => {}
+    }
+    let gaps = proofs
+        .iter()
+        .filter(|(_, (verdict, _))| matches!(verdict, Verdict::Gap { .. }))
+        .count();
+    let is_behind = |model: &ModelSync| {
+        model.refusal.is_none() && model.fetched_through < model.available_through
+    };
+    let behind = proofs.iter().filter(|(model, _)| is_behind(model)).count();
+    match (gaps, behind) {
+        (0, 0) if proofs.is_empty() => "It is linked; Merge was not asked yet.".to_owned(),
+        (0, 0) => {
+            "In step: all that Merge has finished is stored, and nothing was left out.".to_owned()
+        }
+        (0, behind) => format!(
+            "Nothing was left out; {behind} of {} models have news to be read.",
+            proofs.len()
+        ),
+        (gaps, _) => format!(
+            "{gaps} of {} models have a gap: read everything again to mend it.",
+            proofs.len()
+        ),
+    }
+}
+
+/// The stretch of Merge's time that is drawn.
+struct Axis {
+    start: DateTime<Utc>,
+    length: TimeDelta,
+}
+
+impl Axis {
+    fn of(proofs: &[Proof], now: DateTime<Utc>) -> Self {
+        let windows = proofs.iter().flat_map(|(_, (_, windows))| windows);
+        let first = windows
+            .map(|window| window.modified_after.unwrap_or(window.mark))
+            .min();
+        // Something before the first mark, for what was read without a lower limit.
+        let span = (now - first.unwrap_or(now)).max(TimeDelta::minutes(1));
+        let start = first.unwrap_or(now) - span / 12;
+        Self {
+            start,
+            length: now - start,
+        }
+    }
+
+    fn place(&self, time: DateTime<Utc>) -> i64 {
+        let length = self.length.num_milliseconds().max(1);
+        ((time - self.start).num_milliseconds() * WIDTH / length).clamp(0, WIDTH)
+    }
+}
+
+impl ModelRow {
+    fn of((model, (verdict, windows)): Proof, axis: &Axis, now: DateTime<Utc>) -> Self {
+        let behind = match (model.fetched_through, model.available_through) {
+            (Some(fetched), Some(available)) => available - fetched,
+            (None, Some(available)) => now - available,
+            (_, None) => TimeDelta::zero(),
+        };
+        let is_behind = behind > TimeDelta::zero() && model.refusal.is_none();
+        let (proof, proof_class) = match &verdict {
+            Verdict::NeverRead => ("never read".to_owned(), "none"),
+            Verdict::Contiguous { since, windows, .. } => (
+                format!("contiguous since {}, {windows} windows", stamp(*since)),
+                "well",
+            ),
+            Verdict::Gap { from, to } => {
+                let from = from.map_or_else(|| "the beginning".to_owned(), stamp);
+                (format!("GAP from {from} to {}", stamp(*to)), "bad")
+            }
+        };
+        let mut drawn: Vec<Rect> = windows
+            .iter()
+            .enumerate()
+            .map(|(index, window)| draw(index, window, axis))
+            .collect();
+        if let Verdict::Gap { from, to } = verdict {
+            let from = from.map_or(0, |from| axis.place(from));
+            drawn.push(Rect {
+                class: "gap",
+                x: from,
+                y: 0,
+                width: (axis.place(to) - from).max(2),
+                height: 16,
+                title: proof.clone(),
+            });
+        }
+        Self {
+            id: model.model_id,
+            status: model.status.unwrap_or_default(),
+            proof,
+            proof_class,
+            refusal: model.refusal,
+            windows: drawn,
+            records: grouped(model.records.unsigned_abs()),
+            behind: if is_behind {
+                age(behind)
+            } else {
+                "–".to_owned()
+            },
+            is_late: is_behind && behind > LATE,
+            read: When::maybe(model.last_fetched_at, now),
+        }
+    }
+}
+
+/// Neighbours overlap a little, so every other one is drawn lower.
+fn draw(index: usize, window: &ClosedWindow, axis: &Axis) -> Rect {
+    let start = window.modified_after.map_or(0, |after| axis.place(after));
+    let class = match window.extent {
+        Extent::First | Extent::Whole => "whole",
+        Extent::Next => "next",
+        Extent::Sweep => "sweep",
+    };
+    let from = window
+        .modified_after
+        .map_or_else(|| "the beginning".to_owned(), stamp);
+    Rect {
+        class,
+        x: start,
+        y: if index.is_multiple_of(2) { 2 } else { 5 },
+        width: (axis.place(window.mark) - start).max(1),
+        height: 9,
+        title: format!(
+            "{class}: {from} to {}, {} records",
+            stamp(window.mark),
+            grouped(window.records.unsigned_abs())
+        ),
+    }
+}
+
+pub(super) async fn act(
+    State(app): State<App>,
+    visit: Visit,
+    path: RawPathParams,
+    form: Form,
+) -> Result<Response, Fault> {
+    let id: AccountId = parameter(&path, "id", "linked account")?;
+    let action: String = parameter(&path, "action", "action")?;
+    let (ops, page) = (visit.ops(&app), format!("accounts/{id}"));
+    let scope = Scope::Lane(Lane::account(id.0));
+    let model = form.text("model").map(str::to_owned);
+    let notice = match action.as_str() {
+        "poll" => {
+            ops.poll_account(id).await?;
+            "Merge is asked now."
+        }
+        "sweep" => {
+            ops.resync_account(id, SyncType::Incremental, model, form.text("reason"))
+                .await?;
+            "What changed lately is read again."
+        }
+        "resync" => {
+            let reason = Some(form.need("reason")?);
+            ops.resync_account(id, SyncType::Full, model, reason)
+                .await?;
+            "Everything is read again."
+        }
+        "pause" => {
+            let until = span_of(&form)?.map(|span| visit.now + span);
+            ops.pause(&scope, form.need("reason")?, until).await?;
+            "The account is paused."
+        }
+        "resume" => {
+            ops.resume(&scope).await?;
+            "The account goes on."
+        }
+        "delete" => {
+            let typed = form.text("typed").unwrap_or_default();
+            ops.delete_account(id, typed, form.need("reason")?).await?;
+            "The account is being deleted."
+        }
+        _ => return Err(Fault::missing("action")),
+    };
+    visit.done(&app, &page, notice).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn a_window_is_drawn_where_its_time_is() {
+        let axis = Axis {
+            start: at(0),
+            length: TimeDelta::seconds(300),
+        };
+        let window = ClosedWindow {
+            id: store::WindowId::new(),
+            extent: Extent::Next,
+            modified_after: Some(at(100)),
+            modified_before: Some(at(200)),
+            mark: at(200),
+            started_at: at(210),
+            records: 1_200,
+        };
+
+        let rect = draw(1, &window, &axis);
+
+        assert_eq!((rect.x, rect.width, rect.class), (100, 100, "next"));
+        assert!(rect.title.ends_with("1,200 records"), "{}", rect.title);
+        let first = ClosedWindow {
+            modified_after: None,
+            extent: Extent::First,
+            ..window
+        };
+        assert_eq!(draw(0, &first, &axis).x, 0);
+    }
+}

@@ -1,0 +1,137 @@
+// Keeps what is shown up to date, and listens to keys. Everything works without it.
+// No markup is ever made from text here: pages come parsed, by XMLHttpRequest, and their parts are moved over.
+
+const root = document.documentElement.dataset.root;
+const live = document.getElementById("live");
+const LEAST_PAUSE = 2000;
+
+/** Fetches a page as a document; null when that fails. */
+function fetchPage(address) {
+  return new Promise((resolve) => {
+    const request = new XMLHttpRequest();
+    request.open("GET", address);
+    request.responseType = "document";
+    request.timeout = 10000;
+    request.setRequestHeader("x-live", "1");
+    request.onload = () => resolve(request.status === 200 ? request.response : null);
+    request.onerror = request.ontimeout = () => resolve(null);
+    request.send();
+  });
+}
+
+/** Somebody types, or has opened something, inside it: leave it alone. */
+function isInUse(part) {
+  const focused = document.activeElement;
+  const types = part.contains(focused) && focused.matches("input, select, textarea");
+  return types || part.querySelector("details[open]") !== null;
+}
+
+function swap(page) {
+  for (const part of document.querySelectorAll("[data-live]")) {
+    const fresh = page.getElementById(part.id);
+    if (!fresh || isInUse(part) || part.isEqualNode(fresh)) continue;
+    const rows = [...part.querySelectorAll("tr")];
+    const at = rows.indexOf(part.querySelector("tr.at"));
+    const hadFocus = part.contains(document.activeElement);
+    const imported = document.importNode(fresh, true);
+    part.replaceWith(imported);
+    if (at >= 0) mark(imported.querySelectorAll("tr")[at], hadFocus);
+  }
+  const told = page.getElementById("live");
+  if (told) say(told.textContent, "on");
+}
+
+function say(text, state) {
+  live.textContent = text;
+  live.dataset.liveState = state;
+}
+
+let isPaused = false;
+let isDue = false;
+let isBusy = false;
+let last = 0;
+
+async function refresh() {
+  if (isPaused || document.hidden) {
+    isDue = true;
+    return;
+  }
+  const pause = last + LEAST_PAUSE - Date.now();
+  if (isBusy || pause > 0) {
+    if (!isDue) setTimeout(() => isDue && ((isDue = false), refresh()), Math.max(pause, 50));
+    isDue = true;
+    return;
+  }
+  isBusy = true;
+  last = Date.now();
+  const page = await fetchPage(location.href);
+  isBusy = false;
+  if (page) swap(page);
+  else say("not up to date: the console does not answer, or your session is over", "off");
+}
+
+if (document.querySelector("[data-live]")) {
+  const source = new EventSource(root + "live");
+  source.addEventListener("beat", refresh);
+  source.onerror = () => live.dataset.liveState = "off";
+  // Times go by even when nothing changes.
+  setInterval(refresh, 15000);
+  document.addEventListener("visibilitychange", () => isDue && !document.hidden && ((isDue = false), refresh()));
+}
+
+/* Keys */
+
+function mark(row, focuses) {
+  for (const other of document.querySelectorAll("tr.at")) other.classList.remove("at");
+  if (!row) return;
+  row.classList.add("at");
+  if (focuses) row.querySelector("a")?.focus();
+  row.scrollIntoView({ block: "nearest" });
+}
+
+function move(step) {
+  const rows = [...document.querySelectorAll("table.rows tbody tr")].filter((row) => row.querySelector("a"));
+  const at = rows.findIndex((row) => row.classList.contains("at"));
+  const next = at < 0 ? (step > 0 ? 0 : rows.length - 1) : Math.min(Math.max(at + step, 0), rows.length - 1);
+  mark(rows[next], true);
+}
+
+const keys = {
+  "/": () => document.querySelector("header input[type=search]").focus(),
+  "?": () => document.getElementById("keys").showModal(),
+  j: () => move(1),
+  k: () => move(-1),
+  f: () => document.querySelector("form.filter input, form.filter select")?.focus(),
+  e: () => document.querySelector("details.act > summary")?.focus(),
+  ".": () => {
+    isPaused = !isPaused;
+    if (isPaused) say("live updates are stopped", "off");
+    else refresh();
+  },
+};
+
+let isGoing = false;
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  if (event.key === "Escape" && event.target.matches("input")) event.target.blur();
+  if (event.target.matches("input, select, textarea") || document.querySelector("dialog[open]")) return;
+  if (isGoing) {
+    isGoing = false;
+    const tab = document.querySelector(`nav a[data-key="${CSS.escape(event.key)}"]`);
+    if (tab) {
+      event.preventDefault();
+      location.assign(tab.href);
+    }
+    return;
+  }
+  if (event.key === "g") {
+    isGoing = true;
+    setTimeout(() => (isGoing = false), 1500);
+  } else if (keys[event.key]) {
+    event.preventDefault();
+    keys[event.key]();
+  } else if (event.key === "Enter" && event.target === document.body) {
+    document.querySelector("tr.at a")?.click();
+  }
+});

@@ -1,0 +1,310 @@
+//! One job: all that is known of it, and what can be done with it.
+
+use askama::Template;
+use axum::{
+    extract::{RawPathParams, State},
+    response::Response,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use queue::admin::{Cancelled, Edit};
+use queue::{JobDetail, JobId, JobState, JobView, WorkerId};
+use store::audit::{self, EntryFilter};
+
+use super::{
+    audit::EntryRow,
+    fault::Fault,
+    guard::{Form, Visit},
+    jobs::encoded,
+    page::{self, Frame},
+    query::parse_time,
+    redact,
+    shown::{When, short, stamp, took},
+};
+use crate::app::App;
+use crate::ops::Deed;
+
+/// Entries of the audit log that are shown with what they are about.
+pub(super) const ENTRIES: u16 = 50;
+
+#[derive(Debug, Template)]
+#[template(path = "job.html")]
+struct JobPage {
+    frame: Frame,
+    job: JobView,
+    detail: JobDetail,
+    state: &'static str,
+    why: Option<String>,
+    is_waiting: bool,
+    account: Option<String>,
+    lane_query: String,
+    created_at: When,
+    run_at: When,
+    run_at_input: String,
+    finished_at: Option<When>,
+    spans: Vec<SpanRow>,
+    actions: Vec<Action>,
+    payload: String,
+    result: Option<String>,
+    entries: Vec<EntryRow>,
+}
+
+#[derive(Debug)]
+struct SpanRow {
+    attempt: u16,
+    outcome: String,
+    began: When,
+    exact: String,
+    took: String,
+    worker: Option<WorkerId>,
+    worker_short: String,
+    class: String,
+    http: String,
+    message: String,
+}
+
+/// Something that can be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Action {
+    pub(super) deed: Deed,
+    pub(super) path: &'static str,
+    pub(super) name: &'static str,
+    pub(super) hint: &'static str,
+    pub(super) needs_reason: bool,
+    pub(super) is_grave: bool,
+}
+
+const RETRY: Action = Action {
+    deed: Deed::JobRetry,
+    path: "retry",
+    name: "Retry",
+    hint: "It runs again with a fresh set of attempts.",
+    needs_reason: false,
+    is_grave: false,
+};
+const RETRY_NOW: Action = Action {
+    deed: Deed::JobRetryNow,
+    path: "retry-now",
+    name: "Run now",
+    hint: "It starts at once, as far as its lane allows.",
+    needs_reason: false,
+    is_grave: false,
+};
+const SNOOZE: Action = Action {
+    deed: Deed::JobSnooze,
+    path: "snooze",
+    name: "Snooze",
+    hint: "No attempt is used.",
+    needs_reason: false,
+    is_grave: false,
+};
+const EDIT: Action = Action {
+    deed: Deed::JobEdit,
+    path: "edit",
+    name: "Edit",
+    hint: "Time and priority; the payload stays what it was.",
+    needs_reason: false,
+    is_grave: false,
+};
+const CANCEL: Action = Action {
+    deed: Deed::JobCancel,
+    path: "cancel",
+    name: "Cancel",
+    hint: "It ends as cancelled; one that runs is asked to stop.",
+    needs_reason: true,
+    is_grave: true,
+};
+const DELETE: Action = Action {
+    deed: Deed::JobDelete,
+    path: "delete",
+    name: "Delete",
+    hint: "For good: it cannot be brought back.",
+    needs_reason: true,
+    is_grave: true,
+};
+
+/// What can be done with a job as it stands.
+fn actions(state: JobState) -> &'static [Action] {
+    match state {
+        JobState::Scheduled | JobState::Available | JobState::Retryable => {
+            &[RETRY_NOW, SNOOZE, EDIT, CANCEL, DELETE]
+        }
+        JobState::Running => &[CANCEL],
+        JobState::Completed | JobState::Cancelled => &[RETRY],
+        JobState::Dead => &[RETRY, DELETE],
+    }
+}
+
+/// The first parameter of the path; one that cannot be is an id of nothing.
+pub(super) fn parameter<T: std::str::FromStr>(
+    path: &RawPathParams,
+    name: &str,
+    what: &str,
+) -> Result<T, Fault> {
+    let found = path.iter().find(|(known, _)| *known == name);
+    let parsed = found.and_then(|(_, value)| value.parse().ok());
+    parsed.ok_or_else(|| Fault::missing(what))
+}
+
+pub(super) async fn show(
+    State(app): State<App>,
+    visit: Visit,
+    path: RawPathParams,
+) -> Result<Response, Fault> {
+    let id: JobId = parameter(&path, "id", "job")?;
+    let detail = app.queue.detail(id).await?;
+    let detail = detail.ok_or_else(|| Fault::missing("job; or it went with its day"))?;
+    let entries = entries_of(&app, &id.to_string(), visit.now).await?;
+    page::render(&JobPage::of(&visit, detail, entries))
+}
+
+/// What people did to something.
+pub(super) async fn entries_of(
+    app: &App,
+    target: &str,
+    now: DateTime<Utc>,
+) -> Result<Vec<EntryRow>, Fault> {
+    let mut conn = app.pool.acquire().await?;
+    let filter = EntryFilter {
+        target: Some(target),
+        before: None,
+    };
+    let entries = audit::list(&mut conn, &filter, ENTRIES).await?;
+    Ok(entries
+        .into_iter()
+        .map(|entry| EntryRow::of(entry, now))
+        .collect())
+}
+
+impl JobPage {
+    fn of(visit: &Visit, detail: JobDetail, entries: Vec<EntryRow>) -> Self {
+        let (job, now) = (detail.job.clone(), visit.now);
+        let spans = detail.timeline.iter().map(|span| SpanRow {
+            attempt: span.attempt,
+            outcome: span.outcome.clone(),
+            began: When::new(span.started_at, now),
+            exact: When::new(span.started_at, now).stamp(),
+            took: took(span.finished_at.unwrap_or(now) - span.started_at),
+            worker: span.worker,
+            worker_short: span.worker.map(short).unwrap_or_default(),
+            class: span.error_class.clone().unwrap_or_default(),
+            http: span
+                .http_status
+                .map(|status| status.to_string())
+                .unwrap_or_default(),
+            message: span.message.clone().unwrap_or_default(),
+        });
+        let offered = actions(job.state).iter().copied();
+        let is_waiting = JobState::WAITING.contains(&job.state);
+        Self {
+            frame: Frame::of(visit, "jobs", format!("{} {}", job.kind, short(job.id))),
+            state: job.state.as_str(),
+            why: detail.why_not_running.clone().or_else(|| told(&job, now)),
+            is_waiting,
+            account: job.lane.as_str().strip_prefix("acct:").map(str::to_owned),
+            lane_query: encoded(job.lane.as_str()),
+            created_at: When::new(job.created_at, now),
+            run_at: When::new(job.run_at, now),
+            run_at_input: stamp(job.run_at).replace(' ', "T"),
+            finished_at: When::maybe(job.finished_at, now),
+            spans: spans.collect(),
+            actions: offered
+                .filter(|action| visit.actor.may(action.deed))
+                .collect(),
+            payload: redact::shown(&detail.payload),
+            result: job.result.as_ref().map(redact::shown),
+            entries,
+            job,
+            detail,
+        }
+    }
+}
+
+/// What is to be said of a job that does not wait.
+fn told(job: &JobView, now: DateTime<Utc>) -> Option<String> {
+    let ran = job
+        .started_at
+        .zip(job.finished_at)
+        .map(|(from, to)| took(to - from));
+    match job.state {
+        JobState::Running => {
+            let since = job.started_at.map(|at| took(now - at)).unwrap_or_default();
+            Some(format!("It has run for {since}."))
+        }
+        JobState::Completed => Some(match ran {
+            Some(ran) => format!("It ended well; its last attempt took {ran}."),
+            None => "It ended well.".to_owned(),
+        }),
+        JobState::Cancelled => Some("It was given up on purpose.".to_owned()),
+        JobState::Dead => Some(
+            "It used all its attempts, and stays until somebody retries or deletes it.".to_owned(),
+        ),
+        JobState::Scheduled | JobState::Available | JobState::Retryable => None,
+    }
+}
+
+pub(super) async fn act(
+    State(app): State<App>,
+    visit: Visit,
+    path: RawPathParams,
+    form: Form,
+) -> Result<Response, Fault> {
+    let id: JobId = parameter(&path, "id", "job")?;
+    let action: String = parameter(&path, "action", "action")?;
+    let (ops, reason) = (visit.ops(&app), form.text("reason"));
+    let page = format!("jobs/{id}");
+    match action.as_str() {
+        "retry" => {
+            let lives_as = ops.retry_job(id, reason).await?;
+            let notice = if lives_as == id {
+                "It runs again, with a fresh set of attempts."
+            } else {
+                "This new job does it again."
+            };
+            visit.done(&app, &format!("jobs/{lives_as}"), notice).await
+        }
+        "retry-now" => {
+            ops.retry_job_now(id, reason).await?;
+            visit
+                .done(&app, &page, "It starts as soon as its lane allows.")
+                .await
+        }
+        "snooze" => {
+            let span =
+                span_of(&form)?.ok_or_else(|| Fault::field("for", "must be a span of time"))?;
+            ops.snooze_job(id, visit.now + span, reason).await?;
+            visit.done(&app, &page, "It was put off.").await
+        }
+        "edit" => {
+            let edit = Edit {
+                run_at: form.text("run_at").map(parse_time).transpose()?,
+                priority: form.parsed("priority", "must be a number from -32768 to 32767")?,
+            };
+            ops.edit_job(id, edit, reason).await?;
+            visit.done(&app, &page, "It was changed.").await
+        }
+        "cancel" => {
+            let notice = match ops.cancel_job(id, form.need("reason")?).await? {
+                Cancelled::Ended => "It was cancelled.",
+                Cancelled::Requested => "Its worker was asked to stop it.",
+            };
+            visit.done(&app, &page, notice).await
+        }
+        "delete" => {
+            ops.delete_job(id, form.need("reason")?).await?;
+            visit.done(&app, "jobs", "The job was deleted.").await
+        }
+        _ => Err(Fault::missing("action")),
+    }
+}
+
+/// The span of time that was chosen, if one was.
+pub(super) fn span_of(form: &Form) -> Result<Option<TimeDelta>, Fault> {
+    let rule = "must be a span of time such as 1h";
+    let Some(text) = form.text("for") else {
+        return Ok(None);
+    };
+    let span = humantime::parse_duration(text).ok();
+    let span = span.and_then(|span| TimeDelta::from_std(span).ok());
+    let span = span.filter(|span| *span <= TimeDelta::days(366));
+    span.map(Some).ok_or_else(|| Fault::field("for", rule))
+}

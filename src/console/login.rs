@@ -1,0 +1,133 @@
+//! In and out.
+
+use askama::Template;
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::{
+    fault::Fault,
+    guard::{self, Form, Theme, Visit},
+    page,
+};
+use crate::app::App;
+use crate::ops::access::{self, Refusal, Token};
+
+#[derive(Debug, Template)]
+#[template(path = "login.html")]
+struct LoginPage {
+    root: String,
+    theme: Theme,
+    next: String,
+    refusal: Option<String>,
+    is_in_the_clear: bool,
+}
+
+impl LoginPage {
+    fn of(app: &App, headers: &HeaderMap, next: &str) -> Self {
+        let is_https = headers
+            .get("x-forwarded-proto")
+            .is_some_and(|proto| proto == "https");
+        let has_origin = app.config.console.public_origin.is_some();
+        Self {
+            root: "./".to_owned(),
+            theme: Theme::of(headers),
+            next: next.to_owned(),
+            refusal: None,
+            is_in_the_clear: !guard::is_local(app, headers) && !is_https && !has_origin,
+        }
+    }
+}
+
+pub(super) async fn show(State(app): State<App>, request: Request) -> Result<Response, Fault> {
+    let query = Form::parse(request.uri().query().unwrap_or_default().as_bytes());
+    let next = query.text("next").unwrap_or_default();
+    page::render(&LoginPage::of(&app, request.headers(), next))
+}
+
+pub(super) async fn log_in(State(app): State<App>, request: Request) -> Result<Response, Fault> {
+    let (parts, body) = request.into_parts();
+    let headers = &parts.headers;
+    guard::check_origin(&app, headers)?;
+    let form = guard::read_form(headers, body).await?;
+    let next = form.text("next").unwrap_or_default();
+    let secret = |name| form.text(name).unwrap_or_default().to_owned().into();
+    let granted = if form.text("key").is_some() {
+        access::log_in_with_key(&app, &secret("key")).await
+    } else {
+        let name = form.text("name").unwrap_or_default();
+        access::log_in(&app, name, &secret("password")).await
+    };
+    let token = match granted {
+        Ok(token) => token,
+        Err(Refusal::Trouble(error)) => return Err(error.into()),
+        Err(refusal) => return refused(LoginPage::of(&app, headers, next), &refusal),
+    };
+    if let Some(old) = guard::session_token(&app, headers) {
+        access::forget(&app, &old).await?;
+    }
+    // Before it stands a dot and a slash: it leads nowhere but below our own address.
+    let mut response = page::see_other(&format!("./{next}"));
+    put_cookie(&app, headers, Some(&token), response.headers_mut())?;
+    Ok(response)
+}
+
+fn refused(mut login: LoginPage, refusal: &Refusal) -> Result<Response, Fault> {
+    login.refusal = Some(match refusal {
+        Refusal::Unknown => "That name and password, or that key, is not known here.".to_owned(),
+        other => {
+            let text = other.to_string();
+            text[..1].to_uppercase() + &text[1..] + "."
+        }
+    });
+    let mut response = page::render(&login)?;
+    *response.status_mut() = match refusal {
+        Refusal::TooSoon { after } => {
+            let after = HeaderValue::from(after.as_secs() + 1);
+            response.headers_mut().insert(header::RETRY_AFTER, after);
+            StatusCode::TOO_MANY_REQUESTS
+        }
+        Refusal::Unfit(_) => StatusCode::FORBIDDEN,
+        Refusal::Unknown | Refusal::Trouble(_) => StatusCode::UNAUTHORIZED,
+    };
+    Ok(response)
+}
+
+fn put_cookie(
+    app: &App,
+    headers: &HeaderMap,
+    token: Option<&Token>,
+    into: &mut HeaderMap,
+) -> Result<(), Fault> {
+    let cookie = guard::session_cookie(app, headers, token);
+    let cookie = cookie.ok_or_else(|| Fault::missing("session"))?;
+    into.append(header::SET_COOKIE, cookie);
+    Ok(())
+}
+
+pub(super) async fn log_out(
+    State(app): State<App>,
+    visit: Visit,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    access::log_out(&app, &visit.token, &visit.actor).await?;
+    let mut response = page::see_other("./login");
+    put_cookie(&app, &headers, None, response.headers_mut())?;
+    Ok(response)
+}
+
+/// Light or dark; a matter of this browser, so it needs no session.
+pub(super) async fn set_theme(State(app): State<App>, request: Request) -> Result<Response, Fault> {
+    let (parts, body) = request.into_parts();
+    guard::check_origin(&app, &parts.headers)?;
+    let form = guard::read_form(&parts.headers, body).await?;
+    let theme = Theme::parse(form.text("theme").unwrap_or_default());
+    let next = form.text("next").unwrap_or_default();
+    let mut response = page::see_other(&format!("./{next}"));
+    response
+        .headers_mut()
+        .append(header::SET_COOKIE, theme.remember());
+    Ok(response)
+}

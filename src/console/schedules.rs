@@ -1,0 +1,156 @@
+//! What runs by the clock.
+
+use askama::Template;
+use axum::{
+    extract::{RawPathParams, State},
+    response::Response,
+};
+use chrono::{DateTime, Utc};
+use queue::JobId;
+use queue::schedule::{self, Missed, ScheduleView};
+
+use super::{
+    fault::Fault,
+    guard::{Form, Visit},
+    job::{parameter, span_of},
+    page::{self, Frame},
+    shown::{When, age},
+};
+use crate::app::App;
+
+#[derive(Debug, Template)]
+#[template(path = "schedules.html")]
+struct SchedulesPage {
+    frame: Frame,
+    schedules: Vec<ScheduleRow>,
+}
+
+#[derive(Debug)]
+struct ScheduleRow {
+    name: String,
+    state: &'static str,
+    words: String,
+    problem: Option<String>,
+    cron: String,
+    time_zone: String,
+    last: Option<When>,
+    last_job: Option<JobId>,
+    next: Vec<When>,
+    missed: String,
+    pause: Option<String>,
+    edited: Option<String>,
+    declared: String,
+}
+
+impl ScheduleRow {
+    fn of(view: ScheduleView, now: DateTime<Utc>) -> Self {
+        let until = |until: Option<DateTime<Utc>>| match until {
+            Some(until) => format!("until {} UTC", super::shown::stamp(until)),
+            None => "until somebody resumes it".to_owned(),
+        };
+        Self {
+            state: match (&view.problem, &view.paused, view.overdue.as_secs() > 60) {
+                (Some(_), _, _) => "broken",
+                (_, Some(_), _) => "paused",
+                (_, _, true) => "late",
+                (None, None, false) => "open",
+            },
+            words: view.words,
+            problem: view.problem,
+            cron: view.timing.cron,
+            time_zone: view.timing.time_zone,
+            last: When::maybe(view.last_run_at, now),
+            last_job: view.last_job_id,
+            next: view
+                .next_runs
+                .into_iter()
+                .map(|run| When::new(run, now))
+                .collect(),
+            missed: match view.timing.missed {
+                Missed::Skip => "are left out".to_owned(),
+                Missed::One => "one stands for all".to_owned(),
+                Missed::UpTo(most) => format!("the newest are made up for, {most} at most"),
+            },
+            pause: view.paused.map(|pause| {
+                let (by, reason) = (&pause.by, &pause.reason);
+                format!(
+                    "by {by} {} ago, {}: {reason}",
+                    age(now - pause.at),
+                    until(pause.until)
+                )
+            }),
+            edited: view.overridden.map(|edit| {
+                let (by, reason) = (&edit.by, &edit.reason);
+                format!("by {by} {} ago: {reason}", age(now - edit.at))
+            }),
+            declared: format!("{} {}", view.declared.cron, view.declared.time_zone),
+            name: view.name,
+        }
+    }
+}
+
+pub(super) async fn list(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+    let schedules = schedule::list(&app.pool).await?;
+    page::render(&SchedulesPage {
+        frame: Frame::of(&visit, "schedules", "Schedules"),
+        schedules: schedules
+            .into_iter()
+            .map(|view| ScheduleRow::of(view, visit.now))
+            .collect(),
+    })
+}
+
+pub(super) async fn act(
+    State(app): State<App>,
+    visit: Visit,
+    path: RawPathParams,
+    form: Form,
+) -> Result<Response, Fault> {
+    let name: String = parameter(&path, "name", "schedule")?;
+    let action: String = parameter(&path, "action", "action")?;
+    let (ops, page) = (visit.ops(&app), format!("schedules#schedule-{name}"));
+    match action.as_str() {
+        "run" => {
+            let job = ops.run_schedule(&name, form.need("reason")?).await?;
+            visit
+                .done(&app, &format!("jobs/{job}"), "This is its job.")
+                .await
+        }
+        "pause" => {
+            let until = span_of(&form)?.map(|span| visit.now + span);
+            ops.pause_schedule(&name, form.need("reason")?, until)
+                .await?;
+            visit
+                .done(
+                    &app,
+                    &page,
+                    "The schedule is paused; what is due meanwhile is not made up for.",
+                )
+                .await
+        }
+        "resume" => {
+            ops.resume_schedule(&name).await?;
+            visit.done(&app, &page, "The schedule goes on.").await
+        }
+        "edit" => {
+            let text = |field| form.text(field).map(str::to_owned);
+            let reason = form.need("reason")?;
+            ops.edit_schedule(&name, text("cron"), text("time_zone"), reason)
+                .await?;
+            visit
+                .done(
+                    &app,
+                    &page,
+                    "The schedule was changed; that holds over restarts.",
+                )
+                .await
+        }
+        "reset" => {
+            ops.reset_schedule(&name).await?;
+            visit
+                .done(&app, &page, "What the code says holds again.")
+                .await
+        }
+        _ => Err(Fault::missing("action")),
+    }
+}

@@ -1,0 +1,144 @@
+//! How times, spans and numbers are shown.
+
+use std::fmt;
+
+use askama::filters::HtmlSafe;
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+
+pub(super) use crate::ops::words::{age, grouped, plural};
+
+/// A time as `3 min ago` or `in 4 s`, with the time itself for programs and for those who point at it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct When {
+    at: DateTime<Utc>,
+    now: DateTime<Utc>,
+}
+
+impl When {
+    pub(super) fn new(at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        Self { at, now }
+    }
+
+    pub(super) fn maybe(at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<Self> {
+        at.map(|at| Self { at, now })
+    }
+
+    /// Year to second.
+    pub(super) fn stamp(&self) -> String {
+        stamp(self.at)
+    }
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let machine = self.at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let (exact, span) = (stamp(self.at), self.now - self.at);
+        write!(f, r#"<time datetime="{machine}" title="{exact} UTC">"#)?;
+        if span.abs() < TimeDelta::seconds(1) {
+            f.write_str("now")?;
+        } else if span > TimeDelta::zero() {
+            write!(f, "{} ago", age(span))?;
+        } else {
+            // Rounded up: what comes in 1.9 s does not come in 1 s.
+            write!(f, "in {}", age(-span + TimeDelta::milliseconds(999)))?;
+        }
+        f.write_str("</time>")
+    }
+}
+
+/// Digits and words of ours only.
+impl HtmlSafe for When {}
+
+/// `2026-11-22 13:05:09`, in UTC as everything.
+pub(super) fn stamp(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// How long something took: `0 ms`, `340 ms`, `1.25 s`, `4 min`.
+pub(super) fn took(span: TimeDelta) -> String {
+    let millis = span.num_milliseconds().max(0);
+    match millis {
+        ..1_000 => format!("{millis} ms"),
+        1_000..60_000 => format!("{}.{:02} s", millis / 1_000, millis % 1_000 / 10),
+        _ => age(span),
+    }
+}
+
+/// The first of an id's characters that differ between ids of one day, behind an ellipsis.
+pub(super) fn short(id: impl fmt::Display) -> String {
+    let id = id.to_string();
+    let start = id.len().saturating_sub(8);
+    format!("…{}", &id[start..])
+}
+
+/// Heights of bars, in percent of the highest; what is not nothing is seen.
+pub(super) fn bars(counts: impl IntoIterator<Item = i64>) -> Vec<Bar> {
+    let counts: Vec<i64> = counts.into_iter().collect();
+    let most = counts.iter().copied().max().unwrap_or(0).max(1);
+    let bars = counts.into_iter().enumerate().map(|(index, count)| {
+        let height = if count > 0 {
+            (count * 20 / most).max(2)
+        } else {
+            0
+        };
+        Bar {
+            x: index * 4,
+            y: 20 - height,
+            height,
+            count,
+        }
+    });
+    bars.collect()
+}
+
+/// A bar in a chart that is twenty high.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bar {
+    pub(super) x: usize,
+    pub(super) y: i64,
+    pub(super) height: i64,
+    pub(super) count: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_from_now() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let told = |seconds| {
+            let shown = When::new(now - TimeDelta::seconds(seconds), now).to_string();
+            let (_, rest) = shown.split_once('>').unwrap();
+            rest.strip_suffix("</time>").unwrap().to_owned()
+        };
+        assert_eq!(
+            (told(0), told(90), told(-5)),
+            ("now".into(), "1 min ago".into(), "in 5 s".into())
+        );
+        let shown = When::new(now, now).to_string();
+        assert!(
+            shown.contains(r#"title="2027-01-15 08:00:00 UTC""#),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn spans_are_as_exact_as_they_matter() {
+        let cases = [
+            (7, "7 ms"),
+            (1_250, "1.25 s"),
+            (59_999, "59.99 s"),
+            (61_000, "1 min"),
+        ];
+        for (millis, expected) in cases {
+            assert_eq!(took(TimeDelta::milliseconds(millis)), expected);
+        }
+    }
+
+    #[test]
+    fn the_highest_bar_is_full_and_none_that_is_there_is_invisible() {
+        let heights: Vec<_> = bars([0, 1, 1_000]).iter().map(|bar| bar.height).collect();
+        assert_eq!(heights, [0, 2, 20]);
+    }
+}

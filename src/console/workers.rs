@@ -1,0 +1,123 @@
+//! Workers, and what each runs.
+
+use askama::Template;
+use axum::{
+    extract::{RawPathParams, State},
+    response::Response,
+};
+use chrono::{DateTime, Utc};
+use queue::admin::{self, Filter};
+use queue::workers::{self, Ask, WorkerView};
+use queue::{JobState, WorkerId};
+
+use super::{
+    fault::Fault,
+    guard::Visit,
+    job::parameter,
+    jobs::JobRow,
+    page::{self, Frame},
+    shown::{When, took},
+};
+use crate::app::App;
+
+/// Workers on the page, those that ended lately among them.
+const WORKERS: u16 = 50;
+/// Running jobs on the page.
+const RUNNING: u16 = 500;
+
+#[derive(Debug, Template)]
+#[template(path = "workers.html")]
+struct WorkersPage {
+    frame: Frame,
+    workers: Vec<WorkerRow>,
+}
+
+#[derive(Debug)]
+struct WorkerRow {
+    id: WorkerId,
+    host: String,
+    pid: i32,
+    version: String,
+    state: &'static str,
+    is_alive: bool,
+    is_quiet: bool,
+    started: When,
+    ended: Option<When>,
+    lease: String,
+    lanes: i64,
+    running: i32,
+    slots: u64,
+    by_queue: Vec<(String, u64)>,
+    jobs: Vec<JobRow>,
+}
+
+impl WorkerRow {
+    fn of(worker: WorkerView, jobs: Vec<JobRow>, now: DateTime<Utc>) -> Self {
+        let slots = worker.slots.as_object().into_iter().flatten();
+        let by_queue: Vec<(String, u64)> = slots
+            .map(|(queue, slots)| (queue.clone(), slots.as_u64().unwrap_or(0)))
+            .collect();
+        let is_alive = worker.ended_at.is_none();
+        let state = match (worker.state.as_str(), worker.wanted.as_deref()) {
+            ("running" | "draining", _) if worker.lease_left.is_zero() => "silent",
+            ("running", Some("quiet")) => "quiet",
+            ("running", Some(_)) | ("draining", _) => "draining",
+            ("running", None) => "working",
+            ("stopped", _) => "stopped",
+            _ => "lost",
+        };
+        let lease = chrono::TimeDelta::from_std(worker.lease_left).unwrap_or_default();
+        Self {
+            id: worker.id,
+            host: worker.host,
+            pid: worker.pid,
+            version: worker.version,
+            state,
+            is_alive,
+            is_quiet: worker.wanted.as_deref() == Some("quiet"),
+            started: When::new(worker.started_at, now),
+            ended: When::maybe(worker.ended_at, now),
+            lease: took(lease),
+            lanes: worker.lanes,
+            running: worker.running,
+            slots: by_queue.iter().map(|(_, slots)| slots).sum(),
+            by_queue,
+            jobs,
+        }
+    }
+}
+
+pub(super) async fn list(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+    let workers = workers::list(&app.pool, WORKERS).await?;
+    let filter = Filter {
+        states: vec![JobState::Running],
+        ..Filter::default()
+    };
+    let mut running = admin::list(&app.queue, &filter, None, RUNNING).await?.jobs;
+    let rows = workers.into_iter().map(|worker| {
+        let of_it = running.extract_if(.., |job| job.worker == Some(worker.id));
+        let jobs = of_it.map(|job| JobRow::of(job, visit.now)).collect();
+        WorkerRow::of(worker, jobs, visit.now)
+    });
+    page::render(&WorkersPage {
+        workers: rows.collect(),
+        frame: Frame::of(&visit, "workers", "Workers"),
+    })
+}
+
+pub(super) async fn act(
+    State(app): State<App>,
+    visit: Visit,
+    path: RawPathParams,
+) -> Result<Response, Fault> {
+    let id = WorkerId(parameter(&path, "id", "worker")?);
+    let action: String = parameter(&path, "action", "action")?;
+    let (what, notice) = match action.as_str() {
+        "quiet" => (Ask::Quiet, "It starts nothing more."),
+        "work" => (Ask::Work, "It works again."),
+        "drain" => (Ask::Drain, "It ends when its jobs have."),
+        _ => return Err(Fault::missing("action")),
+    };
+    visit.ops(&app).ask_worker(id, what).await?;
+    visit.done(&app, "workers", notice).await
+}
