@@ -10,4 +10,5 @@ mod following;
 mod keys;
 mod serve;
 mod typed_views;
+mod users;
 mod webhooks;

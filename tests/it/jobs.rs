@@ -18,6 +18,7 @@ mod process_deliveries;
 mod refresh_integrations;
 mod relink_account;
 mod resync;
+mod run_bulk_action;
 mod selection;
 mod sweeps;
 mod workshop;

@@ -2,5 +2,6 @@
 
 mod api;
 mod cli;
+mod console;
 mod jobs;
 mod support;

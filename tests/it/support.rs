@@ -6,9 +6,11 @@ mod answer;
 mod app;
 mod call;
 mod examples;
+mod fixtures;
 mod inspect;
 mod logs;
 mod receiver;
+pub(crate) mod visitor;
 
 pub(crate) use app::{NewKey, TestApp, WEBHOOK_SECRET};
 pub(crate) use call::Call;

@@ -157,6 +157,21 @@ impl TestApp {
         paths
     }
 
+    /// Makes a request to a process that has some addresses only.
+    pub(crate) async fn call_at(&self, surfaces: api::Surfaces, call: Call) -> Answer {
+        let router = api::router_of(self.app.clone(), surfaces);
+        let Ok(response) = router.oneshot(call.into_request()).await;
+        Answer::read(response).await
+    }
+
+    /// The same, for an answer that does not end: its body as it comes.
+    pub(crate) async fn stream(&self, call: Call) -> axum::body::BodyDataStream {
+        let router = api::router(self.app.clone());
+        let Ok(response) = router.oneshot(call.into_request()).await;
+        assert_eq!(response.status(), 200);
+        response.into_body().into_data_stream()
+    }
+
     /// Where webhooks are handed in.
     pub(crate) fn inbox(&self) -> &Inbox {
         &self.app.inbox

@@ -1,0 +1,10 @@
+//! The console, over HTTP as a browser uses it.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod access;
+mod bulk;
+mod forms;
+mod hostile;
+mod pages;
+mod roles;
