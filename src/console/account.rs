@@ -457,6 +457,7 @@ mod tests {
             mark: at(200),
             started_at: at(210),
             records: 1_200,
+            windows: 1,
         };
 
         let rect = draw(1, &window, &axis);

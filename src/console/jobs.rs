@@ -30,7 +30,7 @@ struct JobsPage {
     query: JobQuery,
     states: [&'static str; 7],
     kinds: Vec<&'static str>,
-    queues: [&'static str; 4],
+    queues: [&'static str; 5],
     times: [(&'static str, &'static str); 3],
     jobs: Vec<JobRow>,
     is_paged: bool,
