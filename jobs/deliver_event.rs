@@ -61,9 +61,10 @@ impl Job for DeliverEvent {
     async fn run(&self, context: &JobContext, attempt: &mut Attempt) -> Result<(), JobError> {
         let mut conn = context.pool.acquire().await?;
         let opened = webhook_endpoints::open(&mut conn, &context.keyring, self.endpoint_id).await?;
-        // One that rests is left to the job that failed. Its attempts go on counting; ours are new.
+        // One that rests is left to the job that failed, however many there are: after a crash there may be two.
+        let job_id = attempt.job_id().0;
         let is_ours = |endpoint: &OpenEndpoint| {
-            !endpoint.is_disabled && (!endpoint.is_resting || attempt.number() > 1)
+            !endpoint.is_disabled && endpoint.resting_for.is_none_or(|job| job == job_id)
         };
         let Some(endpoint) = opened.filter(is_ours) else {
             let tx = attempt.begin().await?;
@@ -164,6 +165,7 @@ impl DeliverEvent {
         let pause = Self::RETRY.ceiling(attempt.number());
         let asked = error.retry_after().map(|asked| asked.max(Self::RETRY.base));
         let failed = Failed {
+            job_id: attempt.job_id().0,
             status: error.status(),
             error: &error.to_string(),
             retry_after: asked.unwrap_or(pause),

@@ -17,7 +17,8 @@ CREATE TABLE syncline.webhook_endpoints (
     failing_since timestamptz, -- the first of them
     last_status smallint, -- what the last of them was answered; null: there was no answer
     last_error text,
-    retry_at timestamptz, -- not before this time, unless by the job that tries it again
+    retry_at timestamptz, -- not before this time, unless by the job that tries it again,
+    retry_job_id uuid, -- which is this one
     disabled_at timestamptz, -- null: it is enabled
     disabled_reason text,
     created_at timestamptz NOT NULL DEFAULT now(),

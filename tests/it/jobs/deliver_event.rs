@@ -377,6 +377,17 @@ async fn an_event_is_sent_again_under_its_id_when_the_worker_dies_before_it_coul
         () = async { receiver.arrived().await; receiver.arrived().await } => {}
     }
     assert_eq!(look(&workshop, id).await.position, 1);
+    bury_worker(&workshop).await;
+    workshop.advance(Duration::from_hours(1)).await;
+    workshop.run().await;
+    tick(&workshop).await;
+
+    assert_eq!(receiver.ids(), ids([1, 2, 2, 3]));
+    assert_eq!(look(&workshop, id).await.position, 3);
+}
+
+/// Has somebody notice that the worker is dead, and put back what it was doing.
+async fn bury_worker(workshop: &Workshop) {
     sqlx::query!("UPDATE syncline.workers SET lease_until = now() - interval '1 minute'")
         .execute(workshop.pool())
         .await
@@ -384,13 +395,32 @@ async fn an_event_is_sent_again_under_its_id_when_the_worker_dies_before_it_coul
     let client = queue::Client::new(workshop.pool().clone());
     let finder = LogicalWorker::register(&client).await.unwrap();
     finder.rescue().await.unwrap();
-    drop(finder);
-    workshop.advance(Duration::from_hours(1)).await;
-    workshop.run().await;
-    tick(&workshop).await;
+}
 
-    assert_eq!(receiver.ids(), ids([1, 2, 2, 3]));
-    assert_eq!(look(&workshop, id).await.position, 3);
+#[tokio::test]
+async fn after_a_crash_two_jobs_do_not_try_twice_as_often() {
+    let workshop = Workshop::new().await;
+    let receiver = Receiver::start().await;
+    let (id, _) = endpoint(&workshop, &receiver, None, None).await;
+    tell(&workshop, "org_1", 1).await;
+    receiver.hang_next();
+    receiver.answer(500);
+    tokio::select! {
+        () = tick(&workshop) => panic!("the receiver does not answer"),
+        () = receiver.arrived() => {}
+    }
+    // While one runs, and dies, another waits.
+    workshop.enqueue(&DeliverEvent { endpoint_id: id }).await;
+    bury_worker(&workshop).await;
+    workshop.advance(Duration::from_hours(1)).await;
+
+    workshop.run().await;
+    assert_eq!(receiver.ids().len(), 2);
+    for attempts in 3..6 {
+        workshop.advance(DeliverEvent::RETRY.cap).await;
+        tick(&workshop).await;
+        assert_eq!(receiver.ids().len(), attempts);
+    }
 }
 
 #[tokio::test]

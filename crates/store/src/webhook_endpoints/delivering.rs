@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretSlice;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{DisabledReason, secret_place};
 use crate::error::During;
@@ -42,8 +43,8 @@ pub struct OpenEndpoint {
     pub position: i64,
     /// Whether nothing is to be sent.
     pub is_disabled: bool,
-    /// Whether it failed lately, and its next attempt is another job's.
-    pub is_resting: bool,
+    /// It failed lately, and until its time has come only this job may try again; `None`: any may.
+    pub resting_for: Option<Uuid>,
     /// The time, in Unix seconds.
     pub now: i64,
 }
@@ -69,7 +70,7 @@ pub async fn open(
             old_secret_key_id,
             position,
             disabled_at IS NOT NULL AS "is_disabled!",
-            coalesce(retry_at > now(), false) AS "is_resting!",
+            CASE WHEN retry_at > now() THEN retry_job_id END AS resting_for,
             extract(epoch FROM now())::bigint AS "now!"
         FROM syncline.webhook_endpoints
         WHERE id = $1
@@ -93,7 +94,7 @@ pub async fn open(
         event_types: row.event_types,
         position: row.position,
         is_disabled: row.is_disabled,
-        is_resting: row.is_resting,
+        resting_for: row.resting_for,
         now: row.now,
     }))
 }
@@ -146,6 +147,8 @@ pub async fn pass_by(conn: &mut PgConnection, id: EndpointId, position: i64) -> 
 /// An attempt that failed.
 #[derive(Debug, Clone)]
 pub struct Failed<'a> {
+    /// The job that will try again.
+    pub job_id: Uuid,
     /// What was answered, if anything was.
     pub status: Option<u16>,
     /// What was wrong; is shown to whoever made the endpoint.
@@ -171,7 +174,8 @@ pub async fn failed(
         failed.error,
         failed.retry_after.as_secs_f64(),
         failed.is_gone,
-        give_up_after.as_secs_f64()
+        give_up_after.as_secs_f64(),
+        failed.job_id
     )
     .fetch_optional(conn)
     .await

@@ -4,6 +4,7 @@ SET failures = failures + 1,
     last_status = $2,
     last_error = $3,
     retry_at = now() + make_interval(secs => $4),
+    retry_job_id = $7,
     disabled_at = CASE WHEN $5 OR has_failed_long THEN now() END,
     disabled_reason = CASE WHEN $5 THEN 'gone' WHEN has_failed_long THEN 'failing' END
 FROM (

@@ -74,6 +74,7 @@ async fn advance(pool: &PgPool, time: Duration) {
 }
 
 const FAILED: Failed<'_> = Failed {
+    job_id: uuid::Uuid::nil(),
     status: Some(500),
     error: "it answered 500",
     retry_after: Duration::from_mins(1),
