@@ -12,6 +12,14 @@ use crate::{AccountId, EndpointId, Keyring};
 
 const MODEL: &str = "hris.Employee";
 
+/// A filter that forgets the organization.
+const EVERYBODYS: AccountFilter<'_> = AccountFilter {
+    organization_id: None,
+    category: None,
+    status: None,
+    after: None,
+};
+
 /// What an organization has.
 struct Tenant {
     account: AccountId,
@@ -155,13 +163,9 @@ async fn a_forgotten_organization_leads_nowhere() {
         .await
         .unwrap();
     assert!(found.is_none());
-    let filter = AccountFilter {
-        organization_id: None,
-        category: None,
-        status: None,
-        after: None,
-    };
-    let listed = linked_accounts::list(&mut tx, &filter, 100).await.unwrap();
+    let listed = linked_accounts::list(&mut tx, &EVERYBODYS, 100)
+        .await
+        .unwrap();
     assert_eq!(listed.len(), 1);
     assert!(
         model_syncs::list(&mut tx, theirs.account)
@@ -250,4 +254,53 @@ async fn without_an_organization_there_is_nothing_and_afterwards_everything() {
         put_wall(&mut conn).await.unwrap(),
         "it stands, and putting it up again is harmless"
     );
+}
+
+/// As in an installation whose user may not make roles, on a server where another database has the role already.
+#[tokio::test]
+async fn a_user_who_may_not_take_the_role_on_is_told_that_the_wall_is_down() {
+    let database = TestDatabase::new().await;
+    let mut conn = database.connect().await;
+    Tenant::make(&mut conn, "own").await;
+    // Roles are the server's; this one is gone with the transaction.
+    let mut tx = conn.begin().await.unwrap();
+    let role = format!("plain_{}", uuid::Uuid::now_v7().simple());
+    let statements = [
+        format!("CREATE ROLE {role}"),
+        format!("GRANT USAGE ON SCHEMA syncline TO {role}"),
+        "DROP POLICY tenant ON syncline.linked_accounts".to_owned(),
+        format!("SET LOCAL ROLE {role}"),
+    ];
+    for statement in statements {
+        run(&mut tx, statement).await;
+    }
+
+    assert!(!put_wall(&mut tx).await.unwrap());
+
+    run(&mut tx, "RESET ROLE".to_owned()).await;
+    assert!(!enter(&mut tx, "other").await.unwrap());
+    let listed = linked_accounts::list(&mut tx, &EVERYBODYS, 100)
+        .await
+        .unwrap();
+    assert_eq!(listed.len(), 1);
+    // Once somebody may, it goes up again.
+    assert!(put_wall(&mut tx).await.unwrap());
+    assert!(enter(&mut tx, "other").await.unwrap());
+    assert!(
+        linked_accounts::list(&mut tx, &EVERYBODYS, 100)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the name of a role is made at run time"
+)]
+async fn run(conn: &mut PgConnection, statement: String) {
+    sqlx::raw_sql(AssertSqlSafe(statement))
+        .execute(conn)
+        .await
+        .unwrap();
 }
