@@ -73,7 +73,7 @@ impl TestApp {
     /// The schedules, as the scheduler's start writes them.
     pub(crate) async fn known_schedules(&self) {
         let schedules = jobs::registry().schedules();
-        queue::schedule::sync(self.pool(), &schedules)
+        queue::schedule::sync(&mut self.pool().acquire().await.unwrap(), &schedules)
             .await
             .unwrap();
     }
