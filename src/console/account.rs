@@ -11,7 +11,7 @@ use queue::admin::{self, Filter};
 use queue::pause::Scope;
 use queue::{JobState, Lane};
 use store::AccountId;
-use store::fetch_windows::{self, ClosedWindow, Extent, Verdict};
+use store::fetch_windows::{self, ClosedWindow, Verdict};
 use store::linked_accounts::{self, AccountStatus, LinkedAccount};
 use store::model_syncs::{self, ModelSync};
 use store::webhook_deliveries::{self, DeliveryFilter};
@@ -30,10 +30,11 @@ use super::{
 use crate::app::App;
 use crate::ops::Deed;
 
+mod drawing;
+use drawing::{Axis, HEIGHT, Rect, draw};
+
 /// Windows drawn of a model.
 const WINDOWS: usize = 120;
-/// Width of the drawing.
-const WIDTH: i64 = 300;
 /// A model that is further behind than this is marked.
 const LATE: TimeDelta = TimeDelta::hours(1);
 /// Jobs in trouble, and deliveries, on the page.
@@ -75,17 +76,6 @@ struct ModelRow {
     behind: String,
     is_late: bool,
     read: Option<When>,
-}
-
-/// A window, or a gap, as it is drawn.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Rect {
-    class: &'static str,
-    x: i64,
-    y: i64,
-    width: i64,
-    height: i64,
-    title: String,
 }
 
 const POLL: Action = Action {
@@ -283,33 +273,6 @@ fn sentence(account: &LinkedAccount, proofs: &[Proof]) -> String {
     }
 }
 
-/// The stretch of Merge's time that is drawn.
-struct Axis {
-    start: DateTime<Utc>,
-    length: TimeDelta,
-}
-
-impl Axis {
-    fn of(proofs: &[Proof], now: DateTime<Utc>) -> Self {
-        let windows = proofs.iter().flat_map(|(_, (_, windows))| windows);
-        let first = windows
-            .map(|window| window.modified_after.unwrap_or(window.mark))
-            .min();
-        // Something before the first mark, for what was read without a lower limit.
-        let span = (now - first.unwrap_or(now)).max(TimeDelta::minutes(1));
-        let start = first.unwrap_or(now) - span / 12;
-        Self {
-            start,
-            length: now - start,
-        }
-    }
-
-    fn place(&self, time: DateTime<Utc>) -> i64 {
-        let length = self.length.num_milliseconds().max(1);
-        ((time - self.start).num_milliseconds() * WIDTH / length).clamp(0, WIDTH)
-    }
-}
-
 impl ModelRow {
     fn of((model, (verdict, windows)): Proof, axis: &Axis, now: DateTime<Utc>) -> Self {
         let behind = match (model.fetched_through, model.available_through) {
@@ -341,7 +304,7 @@ impl ModelRow {
                 x: from,
                 y: 0,
                 width: (axis.place(to) - from).max(2),
-                height: 16,
+                height: HEIGHT,
                 title: proof.clone(),
             });
         }
@@ -361,31 +324,6 @@ impl ModelRow {
             is_late: is_behind && behind > LATE,
             read: When::maybe(model.last_fetched_at, now),
         }
-    }
-}
-
-/// Neighbours overlap a little, so every other one is drawn lower.
-fn draw(index: usize, window: &ClosedWindow, axis: &Axis) -> Rect {
-    let start = window.modified_after.map_or(0, |after| axis.place(after));
-    let class = match window.extent {
-        Extent::First | Extent::Whole => "whole",
-        Extent::Next => "next",
-        Extent::Sweep => "sweep",
-    };
-    let from = window
-        .modified_after
-        .map_or_else(|| "the beginning".to_owned(), stamp);
-    Rect {
-        class,
-        x: start,
-        y: if index.is_multiple_of(2) { 2 } else { 5 },
-        width: (axis.place(window.mark) - start).max(1),
-        height: 9,
-        title: format!(
-            "{class}: {from} to {}, {} records",
-            stamp(window.mark),
-            grouped(window.records.unsigned_abs())
-        ),
     }
 }
 
@@ -433,42 +371,4 @@ pub(super) async fn act(
         _ => return Err(Fault::missing("action")),
     };
     visit.done(&app, &page, notice).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
-    }
-
-    #[test]
-    fn a_window_is_drawn_where_its_time_is() {
-        let axis = Axis {
-            start: at(0),
-            length: TimeDelta::seconds(300),
-        };
-        let window = ClosedWindow {
-            id: store::WindowId::new(),
-            extent: Extent::Next,
-            modified_after: Some(at(100)),
-            modified_before: Some(at(200)),
-            mark: at(200),
-            started_at: at(210),
-            records: 1_200,
-            windows: 1,
-        };
-
-        let rect = draw(1, &window, &axis);
-
-        assert_eq!((rect.x, rect.width, rect.class), (100, 100, "next"));
-        assert!(rect.title.ends_with("1,200 records"), "{}", rect.title);
-        let first = ClosedWindow {
-            modified_after: None,
-            extent: Extent::First,
-            ..window
-        };
-        assert_eq!(draw(0, &first, &axis).x, 0);
-    }
 }
