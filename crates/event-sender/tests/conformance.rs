@@ -3,6 +3,8 @@
 //! The interpreter is the one named by `SYNCLINE_WEBHOOKS_PYTHON`; without it, a virtual environment is made below the
 //! target folder, once. Where neither can be had, the test fails when `CI` is set, and else says that it was skipped.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
