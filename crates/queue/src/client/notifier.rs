@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::PgPool;
 use tokio::{
     sync::Notify,
     task::JoinHandle,
@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::WAKE_CHANNEL;
+use crate::{error::Error, session::Session};
 
 const SPACING: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -44,8 +45,8 @@ impl Notifier {
     )]
     pub(super) fn notify(&self) {
         self.task.get_or_init(|| {
-            let (pool, origin) = (self.pool.clone(), self.origin.clone());
-            tokio::spawn(send_all(pool, origin, Arc::clone(&self.wanted)))
+            let (session, origin) = (Session::like(&self.pool), self.origin.clone());
+            tokio::spawn(send_all(session, origin, Arc::clone(&self.wanted)))
         });
         self.wanted.notify_one();
     }
@@ -59,42 +60,34 @@ impl Drop for Notifier {
     }
 }
 
-async fn send_all(pool: PgPool, origin: String, wanted: Arc<Notify>) {
-    let mut connection = None;
+async fn send_all(mut session: Session, origin: String, wanted: Arc<Notify>) {
     loop {
         wanted.notified().await;
-        match timeout(PATIENCE, send(&pool, &origin, &mut connection)).await {
+        match timeout(PATIENCE, send(&mut session, &origin)).await {
             Ok(Ok(())) => sleep(SPACING).await,
             failed => {
                 // Workers poll, so this costs time, not jobs.
                 tracing::debug!(?failed, "cannot wake the workers of other processes");
-                connection = None;
                 sleep(AFTER_ERROR).await;
             }
         }
     }
 }
 
-async fn send(
-    pool: &PgPool,
-    origin: &str,
-    connection: &mut Option<PgConnection>,
-) -> Result<(), sqlx::Error> {
-    if connection.is_none() {
-        *connection = Some(PgConnection::connect_with(&pool.connect_options()).await?);
-    }
-    if let Some(connection) = connection {
-        sqlx::query_scalar!(
-            // A hint need not be on disk.
-            r#"
+async fn send(session: &mut Session, origin: &str) -> Result<(), Error> {
+    let mut connection = session.take().await?;
+    sqlx::query_scalar!(
+        // A hint need not be on disk.
+        r#"
             SELECT pg_notify($1, $2)::text AS "sent"
             WHERE (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
             "#,
-            WAKE_CHANNEL,
-            origin
-        )
-        .fetch_one(connection)
-        .await?;
-    }
+        WAKE_CHANNEL,
+        origin
+    )
+    .fetch_one(&mut connection)
+    .await
+    .map_err(Error::database("wake the workers of other processes"))?;
+    session.keep(connection);
     Ok(())
 }
