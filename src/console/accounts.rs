@@ -87,13 +87,10 @@ pub(super) async fn list(
     let page = linked_accounts::list(&mut conn, &filter, PAGE).await?;
     let last = page.last().filter(|_| page.len() == usize::from(PAGE));
     let next = last.map(|last| {
-        let mut next = url::form_urlencoded::Serializer::new(String::from("?"));
-        for name in ["status", "organization", "category"] {
-            if let Some(value) = query.text(name) {
-                next.append_pair(name, value);
-            }
-        }
-        next.append_pair("after", &last.id.to_string()).finish()
+        query.next(
+            &["status", "organization", "category"],
+            &last.id.to_string(),
+        )
     });
     page::render(&AccountsPage {
         frame: Frame::of(&visit, "accounts", "Accounts"),

@@ -113,15 +113,7 @@ pub(super) async fn list(
     let mut conn = app.pool.acquire().await?;
     let page = webhook_deliveries::list(&mut conn, &filter, after, PAGE).await?;
     let last = page.last().filter(|_| page.len() == usize::from(PAGE));
-    let next = last.map(|last| {
-        let mut next = url::form_urlencoded::Serializer::new(String::from("?"));
-        for name in ["verdict", "event", "account"] {
-            if let Some(value) = query.text(name) {
-                next.append_pair(name, value);
-            }
-        }
-        next.append_pair("after", &last.id.to_string()).finish()
-    });
+    let next = last.map(|last| query.next(&["verdict", "event", "account"], &last.id.to_string()));
     page::render(&WebhooksPage {
         frame: Frame::of(&visit, "webhooks", "Webhooks"),
         verdicts: Verdict::ALL.map(Verdict::as_str),
