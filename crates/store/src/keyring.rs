@@ -11,7 +11,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::aead::{Aead, AeadInOut, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
 use rand::Rng;
@@ -22,6 +22,7 @@ use uuid::Uuid;
 /// The layout of sealed bytes: version, nonce, ciphertext with its tag.
 const VERSION: u8 = 1;
 const NONCE_LENGTH: usize = 24;
+const TAG_LENGTH: usize = 16;
 const KEY_LENGTH: usize = 32;
 
 /// Where a secret lives. It opens there and nowhere else.
@@ -132,19 +133,16 @@ impl Keyring {
         let key = self.first();
         let mut nonce = [0; NONCE_LENGTH];
         rand::rng().fill_bytes(&mut nonce);
-        let payload = Payload {
-            msg: plaintext,
-            aad: &aad.encode(&key.id),
-        };
-        let ciphertext = key
-            .cipher
-            .encrypt(&XNonce::from(nonce), payload)
-            .map_err(|_| KeyringError::TooLong)?;
-
-        let mut bytes = Vec::with_capacity(1 + NONCE_LENGTH + ciphertext.len());
+        let mut bytes = Vec::with_capacity(1 + NONCE_LENGTH + plaintext.len() + TAG_LENGTH);
         bytes.push(VERSION);
         bytes.extend_from_slice(&nonce);
-        bytes.extend_from_slice(&ciphertext);
+        bytes.extend_from_slice(plaintext);
+        let (aad, text) = (aad.encode(&key.id), &mut bytes[1 + NONCE_LENGTH..]);
+        let tag = key
+            .cipher
+            .encrypt_inout_detached(&XNonce::from(nonce), &aad, text.into())
+            .map_err(|_| KeyringError::TooLong)?;
+        bytes.extend_from_slice(&tag);
         Ok(Sealed {
             key_id: key.id.clone(),
             bytes,
