@@ -75,6 +75,9 @@ pub fn router_of(app: App, surfaces: Surfaces) -> Router {
         router = router.merge(api(&app));
     }
     let mut router = router.layer(from_fn_with_state(app.clone(), observe::isolate));
+    if surfaces.has_api {
+        router = router.merge(webhooks(&app));
+    }
     if surfaces.has_console {
         router = router.merge(console::router(app));
     }
@@ -156,18 +159,21 @@ fn api(app: &App) -> Router {
         )
         .route_layer(gate(auth::Scope::Endpoints));
 
-    // The signature is the key.
-    let webhooks = Router::new()
-        .route("/api/webhooks/merge", post(webhooks::receive))
-        .route("/webhooks/merge/sync-completed", post(webhooks::receive))
-        .route("/webhooks/merge/model-synced", post(webhooks::receive))
-        .route("/api/merge/webhook/{category}", post(webhooks::receive));
-
     linking
         .merge(reading)
         .merge(endpoints)
-        .merge(webhooks)
         .with_state(app.clone())
+}
+
+/// Where webhooks come in: the signature is the key. Not in tasks of their own: what must not be cut off is the inbox'
+/// task already.
+fn webhooks(app: &App) -> Router {
+    Router::new()
+        .route("/api/webhooks/merge", post(webhooks::receive))
+        .route("/webhooks/merge/sync-completed", post(webhooks::receive))
+        .route("/webhooks/merge/model-synced", post(webhooks::receive))
+        .route("/api/merge/webhook/{category}", post(webhooks::receive))
+        .with_state(webhooks::Receiver::of(app))
 }
 
 /// How much of a body is read, and how long that may take.

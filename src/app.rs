@@ -15,7 +15,6 @@ use crate::config::Config;
 use crate::console::Pulse;
 use crate::database;
 use crate::inbox::Inbox;
-use crate::telemetry::LogGate;
 use crate::webhook_secrets::WebhookSecrets;
 
 /// Everything the roles of a process share; clones are handles on the same.
@@ -33,8 +32,6 @@ pub struct App {
     pub webhook_secrets: WebhookSecrets,
     /// Where received webhooks are handed in; whoever serves the API runs it.
     pub inbox: Inbox,
-    /// Lets a refused webhook into the log now and then.
-    pub refusals: Arc<LogGate>,
     /// What the console knows of the last minutes; whoever serves it runs it.
     pub pulse: Arc<Pulse>,
     /// What `/metrics` shows.
@@ -77,7 +74,6 @@ impl App {
         Ok(Self {
             webhook_secrets,
             inbox: Inbox::new(config.http.webhook_buffer_bytes),
-            refusals: Arc::default(),
             pulse: Arc::default(),
             config: Arc::new(config),
             queue: queue::Client::listening(pool.clone(), listen),

@@ -13,7 +13,11 @@
 //! The body is verified byte for byte, and sealed before it leaves this process, because it may hold an account
 //! token. Nothing of it is parsed here: a job does that, in its own time. A flood of bad signatures costs its
 //! hashing and one counter: no statement, and a line in the log every now and then.
+//!
+//! A caller that hangs up takes nothing back: what was handed to the inbox is written.
 
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{
@@ -21,10 +25,12 @@ use axum::{
     extract::{Request, State},
 };
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use http::HeaderMap;
 use merge_client::webhook;
+use metrics::{Counter, Histogram};
 use serde::Serialize;
+use store::Keyring;
 use store::webhook_deliveries::NewDelivery;
 use tokio::time::{Instant, timeout};
 
@@ -35,7 +41,9 @@ use super::{
 };
 use crate::{
     app::App,
-    inbox::{NotKept, Room},
+    inbox::{Inbox, NotKept, Room},
+    telemetry::LogGate,
+    webhook_secrets::WebhookSecrets,
 };
 
 /// When to send again what could not be kept. The sender's own pauses are one and two seconds.
@@ -47,21 +55,90 @@ pub(super) struct Receipt {
     received: bool,
 }
 
+/// What receiving needs, and nothing else: deliveries share it, since each copy would cost as much as the hashing.
+pub(super) struct Receiver {
+    secrets: WebhookSecrets,
+    keyring: Arc<Keyring>,
+    inbox: Inbox,
+    limits: Limits,
+    /// Lets a refusal into the log now and then.
+    refusals: LogGate,
+    stored: Tally,
+}
+
+/// What is told of one verdict.
+struct Tally {
+    received: Counter,
+    acknowledged: Histogram,
+}
+
+impl Tally {
+    fn of(verdict: &'static str) -> Self {
+        Self {
+            received: metrics::counter!("syncline_webhook_received_total", "verdict" => verdict),
+            acknowledged: metrics::histogram!("syncline_webhook_ack_duration_seconds", "verdict" => verdict),
+        }
+    }
+
+    fn count(&self, started: Instant) {
+        self.received.increment(1);
+        self.acknowledged.record(started.elapsed());
+    }
+}
+
+impl Receiver {
+    pub(super) fn of(app: &App) -> Arc<Self> {
+        Arc::new(Self {
+            secrets: app.webhook_secrets.clone(),
+            keyring: Arc::clone(&app.keyring),
+            inbox: app.inbox.clone(),
+            limits: Limits::of(app),
+            refusals: LogGate::default(),
+            stored: Tally::of("stored"),
+        })
+    }
+
+    async fn take(&self, request: Request) -> Result<(), Refusal> {
+        let secrets = self.secrets.active();
+        if secrets.is_empty() {
+            return Err(Refusal::NoSecret);
+        }
+        let (parts, body) = request.into_parts();
+        let signature = signature(&parts.headers)?;
+        let mut room = self.inbox.room();
+        let reading = read(body, self.limits.webhook_body_bytes, &mut room);
+        let body = timeout(self.limits.body_timeout, reading).await;
+        let body = body.unwrap_or(Err(Refusal::Incomplete))?;
+        let secret_id = secrets
+            .verify(signature, &body)
+            .map_err(|_| Refusal::Unverified("the signature is wrong"))?;
+        let delivery =
+            NewDelivery::seal(&self.keyring, &body, secret_id).map_err(|_| Refusal::NotStored)?;
+        drop(body);
+        let kept = self.inbox.keep(delivery).await;
+        kept.map_err(|error| match error {
+            NotKept::Full => Refusal::Shed,
+            NotKept::Failed => Refusal::NotStored,
+        })
+    }
+}
+
 /// Takes one delivery.
 pub(super) async fn receive(
-    State(app): State<App>,
+    State(receiver): State<Arc<Receiver>>,
     request: Request,
 ) -> Result<Json<Receipt>, Problem> {
     let started = Instant::now();
-    let outcome = take(&app, request).await;
-    let verdict = outcome.as_ref().map_or_else(Refusal::as_str, |()| "stored");
-    metrics::counter!("syncline_webhook_received_total", "verdict" => verdict).increment(1);
-    metrics::histogram!("syncline_webhook_ack_duration_seconds", "verdict" => verdict)
-        .record(started.elapsed());
-    match outcome {
-        Ok(()) => Ok(Json(Receipt { received: true })),
+    let taken = AssertUnwindSafe(receiver.take(request)).catch_unwind();
+    match taken.await.unwrap_or(Err(Refusal::Broken)) {
+        Ok(()) => {
+            receiver.stored.count(started);
+            Ok(Json(Receipt { received: true }))
+        }
         Err(refusal) => {
-            if let Some(left_out) = app.refusals.pass() {
+            let verdict = refusal.as_str();
+            Tally::of(verdict).count(started);
+            if let Some(left_out) = receiver.refusals.pass() {
                 tracing::warn!(verdict, reason = %refusal, left_out, "webhook refused");
             }
             Err(refusal.into())
@@ -87,30 +164,9 @@ enum Refusal {
     /// The database did not take it.
     #[error("it could not be stored")]
     NotStored,
-}
-
-async fn take(app: &App, request: Request) -> Result<(), Refusal> {
-    let secrets = app.webhook_secrets.active();
-    if secrets.is_empty() {
-        return Err(Refusal::NoSecret);
-    }
-    let (parts, body) = request.into_parts();
-    let signature = signature(&parts.headers)?;
-    let mut room = app.inbox.room();
-    let limits = Limits::of(app);
-    let reading = read(body, limits.webhook_body_bytes, &mut room);
-    let body = timeout(limits.body_timeout, reading).await;
-    let body = body.unwrap_or(Err(Refusal::Incomplete))?;
-    let secret_id = secrets
-        .verify(signature, &body)
-        .map_err(|_| Refusal::Unverified("the signature is wrong"))?;
-    let delivery =
-        NewDelivery::seal(&app.keyring, &body, secret_id).map_err(|_| Refusal::NotStored)?;
-    drop(body);
-    app.inbox.keep(delivery).await.map_err(|error| match error {
-        NotKept::Full => Refusal::Shed,
-        NotKept::Failed => Refusal::NotStored,
-    })
+    /// We failed in a way that nobody foresaw; the panic is in the log.
+    #[error("receiving it panicked")]
+    Broken,
 }
 
 /// The value of the only signature header.
@@ -158,6 +214,7 @@ impl Refusal {
             Self::Incomplete => "incomplete",
             Self::Shed => "shed",
             Self::NotStored => "not_stored",
+            Self::Broken => "broken",
         }
     }
 }
@@ -169,7 +226,7 @@ impl From<Refusal> for Problem {
             Refusal::Unverified(_) => {
                 Self::new(Kind::BadSignature, "The signature is missing or wrong.")
             }
-            Refusal::NoSecret => Self::internal(refusal).logged(),
+            Refusal::NoSecret | Refusal::Broken => Self::internal(refusal).logged(),
             Refusal::Incomplete | Refusal::Shed | Refusal::NotStored => {
                 Self::unavailable(refusal).retry_after(RETRY_AFTER).logged()
             }
