@@ -107,6 +107,23 @@ pub async fn check_shape(pool: &PgPool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Checks that requests of one organization can be answered behind the database's own wall.
+///
+/// # Errors
+/// [`Unavailable`] when this user was not granted the role for it.
+pub async fn check_wall(pool: &PgPool) -> anyhow::Result<()> {
+    let mut conn = pool.acquire().await.context("cannot check the database")?;
+    anyhow::ensure!(
+        store::tenant::may_enter(&mut conn).await?,
+        Unavailable(
+            "this database user may not act for one organization; have an administrator run \
+             `GRANT syncline_tenant TO <this user>`"
+                .to_owned()
+        )
+    );
+    Ok(())
+}
+
 /// How the queue hears other processes: not through a pooler.
 ///
 /// # Errors

@@ -121,6 +121,9 @@ impl Service {
         if !config.database.migrate_on_start {
             database::check_shape(&pool).await?;
         }
+        if roles.contains(&Role::Api) {
+            database::check_wall(&pool).await?;
+        }
         let mut app = App::new(config, pool, telemetry::recorder())?;
         app.shutdown = stop;
         let mut service = Self {

@@ -26,6 +26,20 @@ pub async fn put_wall(conn: &mut PgConnection) -> Result<bool, Error> {
         .during("put up the wall between organizations")
 }
 
+/// Whether this user may [`enter`]: was granted the role, or the wall is down.
+pub async fn may_enter(conn: &mut PgConnection) -> Result<bool, Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = 'syncline.linked_accounts'::regclass)
+            OR EXISTS (SELECT FROM pg_roles WHERE rolname = 'syncline_tenant' AND pg_has_role(oid, 'MEMBER'))
+            AS "may_enter!"
+        "#
+    )
+    .fetch_one(conn)
+    .await
+    .during("look for the right to act in the name of an organization")
+}
+
 /// From here to the end of the transaction, or until [`leave`], only what is this organization's is there; false: the
 /// wall is down, and everything is.
 ///

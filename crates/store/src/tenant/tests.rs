@@ -294,6 +294,27 @@ async fn a_user_who_may_not_take_the_role_on_is_told_that_the_wall_is_down() {
     );
 }
 
+#[tokio::test]
+async fn who_was_not_granted_the_role_is_told_beforehand() {
+    let database = TestDatabase::new().await;
+    let mut conn = database.connect().await;
+    let mut tx = conn.begin().await.unwrap();
+    assert!(put_wall(&mut tx).await.unwrap());
+    assert!(may_enter(&mut tx).await.unwrap());
+
+    let role = format!("stranger_{}", uuid::Uuid::now_v7().simple());
+    let statements = [
+        format!("CREATE ROLE {role}"),
+        format!("GRANT USAGE ON SCHEMA syncline TO {role}"),
+        format!("SET LOCAL ROLE {role}"),
+    ];
+    for statement in statements {
+        run(&mut tx, statement).await;
+    }
+
+    assert!(!may_enter(&mut tx).await.unwrap());
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the name of a role is made at run time"
