@@ -6,9 +6,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use event_sender::EventSender;
 use merge_client::{AccountToken, Category, MergeClient};
-use queue::Attempt;
+use queue::{Attempt, FencedTx};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
+use serde_json::Value;
 use sqlx::PgPool;
 use store::{AccountId, Keyring, linked_accounts};
 use tokio::time::Instant;
@@ -121,6 +122,8 @@ impl Default for SyncSettings {
 /// An account that can be read at Merge.
 #[derive(Debug)]
 pub(crate) struct OpenAccount {
+    /// Ours.
+    pub(crate) id: AccountId,
     /// Whose it is.
     pub(crate) organization_id: String,
     /// Part of every address at Merge.
@@ -131,6 +134,29 @@ pub(crate) struct OpenAccount {
     pub(crate) linked_at: Option<DateTime<Utc>>,
     /// Whether its initial sync is complete, which is never taken back.
     pub(crate) is_initially_synced: bool,
+}
+
+impl OpenAccount {
+    /// Commits the last effects of a job and completes it; and with it the account's initial sync, if nothing is
+    /// missing any more.
+    ///
+    /// As long as that sync is under way, completing is a transaction of its own, after that of the effects. So of
+    /// several jobs that end at once, whichever commits last sees what all of them did, and none waits for another.
+    pub(crate) async fn complete(
+        &self,
+        attempt: &mut Attempt,
+        mut tx: FencedTx,
+        mut result: Value,
+    ) -> Result<(), JobError> {
+        let mut is_completed = false;
+        if !self.is_initially_synced {
+            tx.commit().await?;
+            tx = attempt.begin().await?;
+            is_completed = linked_accounts::complete_initial_sync(&mut tx, self.id).await?;
+        }
+        result["initial_sync_completed"] = is_completed.into();
+        Ok(attempt.complete(tx, result).await?)
+    }
 }
 
 impl JobContext {
@@ -146,6 +172,7 @@ impl JobContext {
             .ok_or_else(JobError::account_not_found)?;
         let token = access.token.ok_or_else(JobError::account_not_found)?;
         Ok(OpenAccount {
+            id,
             organization_id: access.organization_id,
             category: parse_category(&access.category)?,
             token: AccountToken::new(token.expose_secret().to_owned()),

@@ -1,9 +1,10 @@
 //! Stores one window of one model, page by page.
 //!
-//! The window is opened between watermark and mark, or because one is wanted (see [`store::fetch_windows`]), or resumed where an earlier run left
-//! it. Each page and the cursor of the next are one fenced transaction: a crash costs at most one page read twice. The
-//! last page closes the window and moves the watermark, all in one; if the mark moved meanwhile, the next window's job
-//! is enqueued in that same transaction; and if this was the last model missing, so is the initial sync completed.
+//! The window is opened between watermark and mark, or because one is wanted (see [`store::fetch_windows`]), or resumed
+//! where an earlier run left it. Each page and the cursor of the next are one fenced transaction: a crash costs at most
+//! one page read twice. The last page closes the window and moves the watermark, all in one; if the mark moved
+//! meanwhile, the next window's job is enqueued in that same transaction. If this was the last model missing, the
+//! initial sync is completed after it, together with the job.
 //!
 //! Safe to repeat: storing a page again changes nothing, and of two runs at once the second finds its page stored or
 //! its lease lost.
@@ -16,14 +17,14 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use merge_client::{ListQuery, Model, Page, catalogue};
-use queue::{Attempt, FencedTx, Job, Lane, NewJob, Queue};
+use merge_client::{ListQuery, Model, Page, Record, catalogue};
+use queue::{Attempt, Job, Lane, NewJob, Queue};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use store::AccountId;
 use store::fetch_windows::{self, Opening, Window};
 use store::model_records::{Counts, NewRecord};
-use store::{linked_accounts, model_syncs};
+use store::model_syncs;
 use tokio::time::Instant;
 
 use crate::context::OpenAccount;
@@ -75,13 +76,12 @@ impl Job for FetchModelWindow {
         let account = context.open_account(self.account_id).await?;
         let Some(window) = self.resume_or_open(context, attempt, model).await? else {
             // Perhaps the attempt before closed the window, and was cut off then.
-            return self
-                .complete(attempt, &account, json!({ "was_due": false }))
-                .await;
+            let tx = attempt.begin().await?;
+            let result = json!({ "was_due": false });
+            return account.complete(attempt, tx, result).await;
         };
         let walk = Walk {
             context,
-            job: self,
             model,
             account: &account,
             window,
@@ -129,31 +129,11 @@ impl FetchModelWindow {
         tx.commit().await?;
         Ok(window)
     }
-
-    /// Completes the job, and with it the account's initial sync if nothing is missing any more.
-    ///
-    /// Of several models that end at once one must see the others, so the account is locked for that; but not while
-    /// records are stored, or its models would be stored one after another.
-    async fn complete(
-        &self,
-        attempt: &mut Attempt,
-        account: &OpenAccount,
-        mut result: Value,
-    ) -> Result<(), JobError> {
-        let mut tx = attempt.begin().await?;
-        let is_completed = !account.is_initially_synced && {
-            linked_accounts::lock(&mut tx, self.account_id).await?;
-            linked_accounts::complete_initial_sync(&mut tx, self.account_id).await?
-        };
-        result["initial_sync_completed"] = is_completed.into();
-        Ok(attempt.complete(tx, result).await?)
-    }
 }
 
 /// The walk through the pages of one window.
 struct Walk<'a> {
     context: &'a JobContext,
-    job: &'a FetchModelWindow,
     model: &'static Model,
     account: &'a OpenAccount,
     window: Window,
@@ -183,14 +163,10 @@ impl Walk<'_> {
                 Step::Page(page) if self.is_circle(page.next.as_deref()) => {
                     self.restart(attempt).await?;
                 }
-                Step::Page(page) if page.next.is_none() => {
-                    return self.finish(attempt, &page).await;
-                }
-                Step::Page(page) => {
-                    let mut tx = attempt.begin().await?;
-                    self.save(&mut tx, &page).await?;
-                    tx.commit().await?;
-                }
+                Step::Page(page) => match page.next {
+                    Some(next) => self.save(attempt, &page.records, &next).await?,
+                    None => return self.finish(attempt, &page.records).await,
+                },
                 Step::CursorRefused => self.restart(attempt).await?,
                 Step::TooLarge(error) => self.shrink(attempt, error).await?,
                 Step::ModelRefused(reason) => return self.refuse(attempt, reason).await,
@@ -251,54 +227,49 @@ impl Walk<'_> {
         !self.seen.insert(next.to_owned())
     }
 
-    async fn save(&mut self, tx: &mut FencedTx, page: &Page) -> Result<(), JobError> {
-        let keys: Vec<Option<String>> =
-            page.records.iter().map(merge_client::Record::key).collect();
-        let records: Vec<NewRecord<'_>> = page
-            .records
-            .iter()
-            .zip(&keys)
-            .filter_map(|(record, key)| {
-                Some(NewRecord {
-                    merge_id: key.as_deref()?,
-                    remote_id: record.remote_id.as_deref(),
-                    data: record.data.get(),
-                    modified_at: record.modified_at,
-                    created_at: record.created_at,
-                    is_deleted: record.is_deleted,
-                })
-            })
-            .collect();
+    async fn save(
+        &mut self,
+        attempt: &Attempt,
+        records: &[Record],
+        next_cursor: &str,
+    ) -> Result<(), JobError> {
+        let keys = self.keys(records);
+        let records = storable(records, &keys);
+        let mut tx = attempt.begin().await?;
         let counts =
-            fetch_windows::save_page(tx, &mut self.window, &records, page.next.as_deref()).await?;
-        self.stored.inserted += counts.inserted;
-        self.stored.updated += counts.updated;
-        self.stored.unchanged += counts.unchanged;
-        self.stored.stale += counts.stale;
-        let without_key = page.records.len() - records.len();
+            fetch_windows::save_page(&mut tx, &mut self.window, &records, next_cursor).await?;
+        tx.commit().await?;
+        self.stored += counts;
+        Ok(())
+    }
+
+    /// What the records of a page are stored under; `None` for those that nothing tells apart.
+    fn keys(&mut self, records: &[Record]) -> Vec<Option<String>> {
+        let keys: Vec<_> = records.iter().map(Record::key).collect();
+        let without_key = keys.iter().filter(|key| key.is_none()).count();
         if without_key > 0 {
             self.without_key += without_key;
             tracing::warn!(account.id = %self.window.account_id, merge.model = %self.window.model_id,
                 records = without_key, "left out records without any id");
         }
-        Ok(())
+        keys
     }
 
-    /// Stores the last page, closes the window and enqueues what follows in one transaction, and completes the job: in
-    /// the same one, unless the initial sync may be complete now.
-    async fn finish(mut self, attempt: &mut Attempt, page: &Page) -> Result<(), JobError> {
-        let account_id = self.window.account_id;
+    /// Stores the last page, closes the window and enqueues what follows in one transaction, and completes the job.
+    async fn finish(mut self, attempt: &mut Attempt, records: &[Record]) -> Result<(), JobError> {
+        let keys = self.keys(records);
+        let records = storable(records, &keys);
         let mut tx = attempt.begin().await?;
-        self.save(&mut tx, page).await?;
-        let closed = fetch_windows::close(&mut tx, &self.window).await?;
+        let closed = fetch_windows::save_last_page(&mut tx, &self.window, &records).await?;
+        self.stored += closed.counts;
         if closed.is_due_again {
             let due = [self.window.model_id.clone()];
-            let next =
-                FetchModelWindow::for_models(account_id, &self.account.organization_id, &due)?;
+            let organization_id = &self.account.organization_id;
+            let next = FetchModelWindow::for_models(self.window.account_id, organization_id, &due)?;
             queue::enqueue_many(&mut tx, &next).await?;
         }
         let result = json!({
-            "pages": self.window.pages,
+            "pages": self.window.pages + 1,
             "inserted": self.stored.inserted,
             "updated": self.stored.updated,
             "unchanged": self.stored.unchanged,
@@ -306,11 +277,7 @@ impl Walk<'_> {
             "absent": closed.absent,
             "without_key": self.without_key,
         });
-        if self.account.is_initially_synced {
-            return Ok(attempt.complete(tx, result).await?);
-        }
-        tx.commit().await?;
-        self.job.complete(attempt, self.account, result).await
+        self.account.complete(attempt, tx, result).await
     }
 
     async fn restart(&mut self, attempt: &Attempt) -> Result<(), JobError> {
@@ -351,12 +318,26 @@ impl Walk<'_> {
         let mut tx = attempt.begin().await?;
         model_syncs::refuse(&mut tx, account_id, &self.window.model_id, reason).await?;
         fetch_windows::abandon(&mut tx, &self.window).await?;
-        tx.commit().await?;
         tracing::warn!(account.id = %account_id, merge.model = %self.window.model_id, reason,
             "Merge does not give us this model");
         let result = json!({ "refused": reason });
-        self.job.complete(attempt, self.account, result).await
+        self.account.complete(attempt, tx, result).await
     }
+}
+
+/// The records of a page that have a key, as they are stored.
+fn storable<'a>(records: &'a [Record], keys: &'a [Option<String>]) -> Vec<NewRecord<'a>> {
+    let new = |(record, key): (&'a Record, &'a Option<String>)| {
+        Some(NewRecord {
+            merge_id: key.as_deref()?,
+            remote_id: record.remote_id.as_deref(),
+            data: record.data.get(),
+            modified_at: record.modified_at,
+            created_at: record.created_at,
+            is_deleted: record.is_deleted,
+        })
+    };
+    records.iter().zip(keys).filter_map(new).collect()
 }
 
 #[cfg(test)]

@@ -76,13 +76,8 @@ impl Job for PollSyncStatus {
         queue::enqueue_many(&mut tx, &jobs).await?;
         let next = next_poll(&context.settings, observed.is_initially_synced, &statuses);
         linked_accounts::record_poll(&mut tx, self.account_id, with_jitter(next)).await?;
-        let is_completed = linked_accounts::complete_initial_sync(&mut tx, self.account_id).await?;
-        let result = json!({
-            "models": statuses.len(),
-            "due": due,
-            "initial_sync_completed": is_completed,
-        });
-        Ok(attempt.complete(tx, result).await?)
+        let result = json!({ "models": statuses.len(), "due": due });
+        account.complete(attempt, tx, result).await
     }
 }
 

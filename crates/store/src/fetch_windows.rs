@@ -102,7 +102,9 @@ pub async fn resume_or_open(
         INSERT INTO syncline.fetch_windows (
             id, account_id, model_id, extent, modified_after, modified_before, mark
         )
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        SELECT $1, $2, $3, $4, $5, $6, $7
+        -- The commit is not waited for: a window that a crash of the server forgets is opened again.
+        WHERE (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
         "#,
         window.id as WindowId,
         account_id as AccountId,
@@ -151,30 +153,12 @@ pub async fn save_page(
     conn: &mut PgConnection,
     window: &mut Window,
     records: &[NewRecord<'_>],
-    next_cursor: Option<&str>,
+    next_cursor: &str,
 ) -> Result<Counts, Error> {
-    let progress = lock_model(conn, window.account_id, &window.model_id).await?;
-    let changed_at = progress.next_change;
-    let counts = model_records::upsert(
-        conn,
-        window.account_id,
-        &window.model_id,
-        records,
-        changed_at,
-    )
-    .await?;
-    if window.extent == Extent::Whole {
-        remember_sightings(conn, window, records).await?;
-    }
+    let (counts, changed_at) = store(conn, window, records).await?;
     if counts.changed() > 0 {
-        count_changes(
-            conn,
-            window.account_id,
-            &window.model_id,
-            counts.inserted,
-            changed_at,
-        )
-        .await?;
+        let (id, model_id) = (window.account_id, &window.model_id);
+        count_changes(conn, id, model_id, counts.inserted, changed_at).await?;
     }
     let saved = sqlx::query!(
         r#"
@@ -197,10 +181,27 @@ pub async fn save_page(
     .execute(conn)
     .await
     .during("store the progress of a window")?;
-    ensure_open(window, saved.rows_affected())?;
+    if saved.rows_affected() != 1 {
+        return Err(not_open(window));
+    }
     window.pages += 1;
-    window.cursor = next_cursor.map(str::to_owned);
+    window.cursor = Some(next_cursor.to_owned());
     Ok(counts)
+}
+
+/// Stores the records of a page, under the lock of the model's row; answers the time that the changes bear, too.
+async fn store(
+    conn: &mut PgConnection,
+    window: &Window,
+    records: &[NewRecord<'_>],
+) -> Result<(Counts, DateTime<Utc>), Error> {
+    let (account_id, model_id) = (window.account_id, &window.model_id);
+    let changed_at = lock_model(conn, account_id, model_id).await?.next_change;
+    let counts = model_records::upsert(conn, account_id, model_id, records, changed_at).await?;
+    if window.extent == Extent::Whole {
+        remember_sightings(conn, window, records).await?;
+    }
+    Ok((counts, changed_at))
 }
 
 /// Stores records that were told outside of any window, by the same rules as a page. `None`, and nothing is stored,
@@ -229,30 +230,39 @@ pub async fn save_news(
 /// What a closed window leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closed {
+    /// What became of the last page's records.
+    pub counts: Counts,
     /// Records marked deleted because a whole walk did not meet them.
     pub absent: u64,
     /// Whether another window is due: the mark moved on meanwhile, or more is wanted.
     pub is_due_again: bool,
 }
 
-/// Closes a window whose last page is stored, and moves the watermark.
+/// Stores the last page, closes the window, and moves the watermark.
 ///
 /// # Errors
-/// [`Error::WindowNotOpen`], [`Error::AccountGone`].
-pub async fn close(conn: &mut PgConnection, window: &Window) -> Result<Closed, Error> {
-    let progress = lock_model(conn, window.account_id, &window.model_id).await?;
+/// As [`save_page`].
+pub async fn save_last_page(
+    conn: &mut PgConnection,
+    window: &Window,
+    records: &[NewRecord<'_>],
+) -> Result<Closed, Error> {
+    let (counts, changed_at) = store(conn, window, records).await?;
     let absent = match window.extent {
-        Extent::Whole => delete_absent(conn, window, progress.next_change).await?,
+        Extent::Whole => delete_absent(conn, window, changed_at).await?,
         Extent::First | Extent::Next | Extent::Sweep => 0,
     };
+    let changed = counts.changed() + absent;
     let closed = sqlx::query!(
         r#"
         UPDATE syncline.fetch_windows
-        SET finished_at = clock_timestamp(), cursor = NULL, changed = changed + $4
+        SET finished_at = clock_timestamp(), cursor = NULL, pages = pages + 1, records = records + $5,
+            changed = changed + $6
         WHERE account_id = $1
           AND model_id = $2
           AND id = $3
           AND finished_at IS NULL
+          AND pages = $4
         RETURNING
             records, changed,
             -- With this one, which was open before.
@@ -267,34 +277,44 @@ pub async fn close(conn: &mut PgConnection, window: &Window) -> Result<Closed, E
         window.account_id as AccountId,
         window.model_id,
         window.id as WindowId,
-        count(absent)
+        window.pages,
+        count(records.len()),
+        count(changed)
     )
     .fetch_optional(&mut *conn)
     .await
     .during("close a window")?
     .ok_or_else(|| not_open(window))?;
-    let counts = json!({ "records": closed.records, "changed": closed.changed });
+    let detail = json!({ "records": closed.records, "changed": closed.changed });
     let (account_id, model_id) = (window.account_id, Some(window.model_id.as_str()));
     events::tell(
         conn,
         EventType::ModelSynced,
         account_id,
         model_id,
-        Some(counts),
+        Some(detail),
     )
     .await?;
-    let is_due_again = move_watermark(conn, window).await?;
+    let changed_at = (changed > 0).then_some(changed_at);
+    let is_due_again = move_watermark(conn, window, counts.inserted, changed_at).await?;
     if closed.closed_windows > merging::MOST {
         merging::merge_old(conn, window, closed.closed_windows).await?;
     }
     Ok(Closed {
+        counts,
         absent,
         is_due_again,
     })
 }
 
-/// Moves the watermark to the window's mark, never back, and notes what is no longer wanted. True when more is due.
-async fn move_watermark(conn: &mut PgConnection, window: &Window) -> Result<bool, Error> {
+/// Moves the watermark to the window's mark, never back, counts what its last page changed, and notes what is no longer
+/// wanted. True when more is due.
+async fn move_watermark(
+    conn: &mut PgConnection,
+    window: &Window,
+    inserted: u64,
+    changed_at: Option<DateTime<Utc>>,
+) -> Result<bool, Error> {
     sqlx::query_scalar!(
         r#"
         UPDATE syncline.model_syncs AS model
@@ -302,6 +322,8 @@ async fn move_watermark(conn: &mut PgConnection, window: &Window) -> Result<bool
             merge_last_sync_finished = greatest(model.merge_last_sync_finished, $4),
             last_synced_at = opened.started_at,
             last_fetched_at = clock_timestamp(),
+            records = model.records + $5,
+            last_changed_at = coalesce($6, model.last_changed_at),
             refusal = NULL,
             refused_at = NULL,
             wanted = CASE WHEN is_enough THEN NULL ELSE model.wanted END,
@@ -325,7 +347,9 @@ async fn move_watermark(conn: &mut PgConnection, window: &Window) -> Result<bool
         window.account_id as AccountId,
         window.model_id,
         window.id as WindowId,
-        window.mark
+        window.mark,
+        count(inserted),
+        changed_at
     )
     .fetch_one(conn)
     .await
@@ -375,7 +399,9 @@ async fn rewind(conn: &mut PgConnection, window: &mut Window) -> Result<(), Erro
     .execute(conn)
     .await
     .during("restart a window")?;
-    ensure_open(window, restarted.rows_affected())?;
+    if restarted.rows_affected() != 1 {
+        return Err(not_open(window));
+    }
     window.cursor = None;
     window.pages = 0;
     Ok(())
@@ -529,9 +555,6 @@ async fn delete_absent(
     .await
     .during("mark absent records as deleted")?
     .unsigned_abs();
-    if absent > 0 {
-        count_changes(conn, window.account_id, &window.model_id, 0, changed_at).await?;
-    }
     forget_sightings(conn, window).await?;
     Ok(absent)
 }
@@ -549,13 +572,6 @@ async fn forget_sightings(conn: &mut PgConnection, window: &Window) -> Result<()
     .await
     .during("forget the records that a whole window met")?;
     Ok(())
-}
-
-fn ensure_open(window: &Window, rows_affected: u64) -> Result<(), Error> {
-    if rows_affected == 1 {
-        return Ok(());
-    }
-    Err(not_open(window))
 }
 
 fn not_open(window: &Window) -> Error {

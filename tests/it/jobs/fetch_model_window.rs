@@ -96,7 +96,7 @@ async fn crash_after_the_first_page(workshop: &Workshop, account: &Account) -> W
             is_deleted: record.is_deleted,
         })
         .collect();
-    fetch_windows::save_page(&mut conn, &mut window, &records, page.next.as_deref())
+    fetch_windows::save_page(&mut conn, &mut window, &records, &page.next.unwrap())
         .await
         .unwrap();
     window
@@ -284,7 +284,7 @@ async fn cursors_that_are_always_refused_end_in_a_retry() {
             .await
             .unwrap();
     }
-    fetch_windows::save_page(&mut conn, &mut window, &[], Some("expired"))
+    fetch_windows::save_page(&mut conn, &mut window, &[], "expired")
         .await
         .unwrap();
 

@@ -153,11 +153,10 @@ async fn a_record_missing_from_a_whole_walk_is_told_as_deleted() {
     )
     .await;
 
-    let mut window = window(&mut conn, account_id, 0).await;
-    fetch_windows::save_page(&mut conn, &mut window, &[record("b", "{}", false)], None)
+    let window = window(&mut conn, account_id, 0).await;
+    fetch_windows::save_last_page(&mut conn, &window, &[record("b", "{}", false)])
         .await
         .unwrap();
-    fetch_windows::close(&mut conn, &window).await.unwrap();
 
     let events = read_all(&mut conn, 2, 100).await;
     let expected = [(RecordDeleted, "a"), (ModelSynced, "")];

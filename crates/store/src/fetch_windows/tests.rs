@@ -51,19 +51,22 @@ async fn a_window_is_walked_and_moves_the_watermark_with_its_last_page() {
     mark(&mut conn, account_id, 100).await;
 
     let mut window = open(&mut conn, account_id, OPENING).await;
-    save_page(&mut conn, &mut window, &[record("a")], Some("c1"))
+    save_page(&mut conn, &mut window, &[record("a")], "c1")
         .await
         .unwrap();
     let before = model_syncs::list(&mut conn, account_id).await.unwrap();
-    save_page(&mut conn, &mut window, &[record("b")], None)
+    let closed = save_last_page(&mut conn, &window, &[record("b")])
         .await
         .unwrap();
-    let closed = close(&mut conn, &window).await.unwrap();
 
     assert_eq!(before[0].fetched_through, None);
     assert_eq!(
         closed,
         Closed {
+            counts: Counts {
+                inserted: 1,
+                ..Counts::default()
+            },
             absent: 0,
             is_due_again: false
         }
@@ -88,17 +91,17 @@ async fn an_open_window_is_resumed_at_its_page_with_its_own_bounds() {
     let account_id = AccountId::new();
     mark(&mut conn, account_id, 100).await;
     let mut window = open(&mut conn, account_id, OPENING).await;
-    save_page(&mut conn, &mut window, &[record("a")], Some("c1"))
+    save_page(&mut conn, &mut window, &[record("a")], "c1")
         .await
         .unwrap();
 
     mark(&mut conn, account_id, 200).await;
-    let mut resumed = open(&mut conn, account_id, OPENING).await;
+    let resumed = open(&mut conn, account_id, OPENING).await;
 
     assert_eq!(resumed, window);
     assert_eq!((resumed.cursor.as_deref(), resumed.pages), (Some("c1"), 1));
-    save_page(&mut conn, &mut resumed, &[], None).await.unwrap();
-    assert!(close(&mut conn, &resumed).await.unwrap().is_due_again);
+    let closed = save_last_page(&mut conn, &resumed, &[]).await.unwrap();
+    assert!(closed.is_due_again);
     let next = open(&mut conn, account_id, OPENING).await;
     assert_eq!(next.modified_after, Some(at(100 - 120)));
     assert_eq!(next.modified_before, Some(at(200)));
@@ -112,13 +115,15 @@ async fn a_page_is_stored_once() {
     mark(&mut conn, account_id, 100).await;
     let mut window = open(&mut conn, account_id, OPENING).await;
     let mut stale = window.clone();
-    save_page(&mut conn, &mut window, &[record("a")], Some("c1"))
+    save_page(&mut conn, &mut window, &[record("a")], "c1")
         .await
         .unwrap();
 
-    let again = save_page(&mut conn, &mut stale, &[record("a")], Some("c1")).await;
+    let last = save_last_page(&mut conn, &stale, &[record("a")]).await;
+    let again = save_page(&mut conn, &mut stale, &[record("a")], "c1").await;
 
     assert!(matches!(again, Err(Error::WindowNotOpen { .. })));
+    assert!(matches!(last, Err(Error::WindowNotOpen { .. })));
 }
 
 #[tokio::test]
@@ -128,7 +133,7 @@ async fn a_restarted_window_begins_at_its_first_page() {
     let account_id = AccountId::new();
     mark(&mut conn, account_id, 100).await;
     let mut window = open(&mut conn, account_id, OPENING).await;
-    save_page(&mut conn, &mut window, &[record("a")], Some("c1"))
+    save_page(&mut conn, &mut window, &[record("a")], "c1")
         .await
         .unwrap();
 
@@ -152,7 +157,7 @@ async fn an_abandoned_window_leaves_the_watermark() {
     abandon(&mut conn, &window).await.unwrap();
 
     assert!(matches!(
-        close(&mut conn, &window).await,
+        save_last_page(&mut conn, &window, &[]).await,
         Err(Error::WindowNotOpen { .. })
     ));
     let models = model_syncs::list(&mut conn, account_id).await.unwrap();
@@ -169,28 +174,21 @@ async fn what_a_whole_walk_does_not_meet_is_deleted() {
         ..OPENING
     };
     mark(&mut conn, account_id, 100).await;
-    let mut window = open(&mut conn, account_id, whole).await;
-    save_page(
-        &mut conn,
-        &mut window,
-        &[record("a"), record("b"), record("b")],
-        None,
-    )
-    .await
-    .unwrap();
-    assert_eq!(close(&mut conn, &window).await.unwrap().absent, 0);
+    let window = open(&mut conn, account_id, whole).await;
+    let records = [record("a"), record("b"), record("b")];
+    let closed = save_last_page(&mut conn, &window, &records).await.unwrap();
+    assert_eq!(closed.absent, 0);
 
     mark(&mut conn, account_id, 200).await;
     let mut window = open(&mut conn, account_id, whole).await;
     // A walk that began again forgets what it met before.
-    save_page(&mut conn, &mut window, &[record("a")], Some("c1"))
+    save_page(&mut conn, &mut window, &[record("a")], "c1")
         .await
         .unwrap();
     restart(&mut conn, &mut window).await.unwrap();
-    save_page(&mut conn, &mut window, &[record("b")], None)
+    let closed = save_last_page(&mut conn, &window, &[record("b")])
         .await
         .unwrap();
-    let closed = close(&mut conn, &window).await.unwrap();
 
     assert_eq!(closed.absent, 1);
     let left = crate::model_records::list(&mut conn, &everything(account_id, false), 10).await;
@@ -227,14 +225,14 @@ async fn nothing_is_stored_once_the_models_are_deleted() {
     let mut conn = database.pool().acquire().await.unwrap();
     let account_id = AccountId::new();
     mark(&mut conn, account_id, 100).await;
-    let mut window = open(&mut conn, account_id, OPENING).await;
+    let window = open(&mut conn, account_id, OPENING).await;
 
     model_syncs::delete_all(&mut conn, account_id)
         .await
         .unwrap();
     delete_all(&mut conn, account_id).await.unwrap();
 
-    let saved = save_page(&mut conn, &mut window, &[record("a")], None).await;
+    let saved = save_last_page(&mut conn, &window, &[record("a")]).await;
     assert!(matches!(saved, Err(Error::AccountGone(_))));
     let opened = resume_or_open(&mut conn, account_id, MODEL, OPENING).await;
     assert!(matches!(opened, Err(Error::AccountGone(_))));
@@ -249,11 +247,10 @@ async fn old_windows_are_merged_and_prove_the_same() {
 
     for number in 1..=total {
         mark(&mut conn, account_id, i64::from(number) * 1000).await;
-        let mut window = open(&mut conn, account_id, OPENING).await;
-        save_page(&mut conn, &mut window, &[record("a")], None)
+        let window = open(&mut conn, account_id, OPENING).await;
+        save_last_page(&mut conn, &window, &[record("a")])
             .await
             .unwrap();
-        close(&mut conn, &window).await.unwrap();
     }
 
     let windows = closed(&mut conn, account_id, MODEL, None, 1000)

@@ -373,21 +373,16 @@ async fn a_page_that_commits_late_is_not_skipped() {
 
     let mut slow = database.pool().begin().await.unwrap();
     let mut in_slow = window.clone();
-    fetch_windows::save_page(
-        &mut slow,
-        &mut in_slow,
-        &[record("slow", "{}", None)],
-        Some("1"),
-    )
-    .await
-    .unwrap();
+    fetch_windows::save_page(&mut slow, &mut in_slow, &[record("slow", "{}", None)], "1")
+        .await
+        .unwrap();
     let tasks = TaskTracker::new();
     let fast = tasks.spawn({
         let pool = database.pool().clone();
         async move {
             let mut tx = pool.begin().await.unwrap();
             window.pages = 1;
-            fetch_windows::save_page(&mut tx, &mut window, &[record("fast", "{}", None)], None)
+            fetch_windows::save_last_page(&mut tx, &window, &[record("fast", "{}", None)])
                 .await
                 .unwrap();
             tx.commit().await.unwrap();

@@ -1,6 +1,7 @@
 //! Storing a page.
 
 use std::borrow::Cow;
+use std::ops::AddAssign;
 
 use chrono::{DateTime, Datelike, Utc};
 use sha2::{Digest, Sha256};
@@ -46,6 +47,15 @@ impl Counts {
     /// How many made a difference.
     pub fn changed(&self) -> u64 {
         self.inserted + self.updated
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+        self.stale += other.stale;
     }
 }
 
