@@ -66,7 +66,8 @@ struct Rounds {
 
 pub(crate) async fn run(args: Args) -> Result<()> {
     let pick = |full: u32, quick: u32| if args.quick { quick } else { full };
-    let (accounts, records_per_account) = (pick(1_000, 100), pick(200, 500));
+    // As many of each model as a full page of Merge holds.
+    let (accounts, records_per_account) = (pick(1_000, 100), 1_000);
     let server = Server::start().await?;
     let far_side = FarSide::spawn(records_per_account).await?;
     say(&format!("domain: linking {accounts} accounts"));
