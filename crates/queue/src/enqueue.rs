@@ -232,7 +232,8 @@ pub async fn enqueue(
     .execute(target.connection())
     .await
     .map_err(Error::database("enqueue a job"))?;
-    note_enqueued(target, job);
+    target.note_enqueued();
+    count(job, 1);
     Ok(Enqueued { id, is_new: true })
 }
 
@@ -246,12 +247,12 @@ fn descent(target: &(impl EnqueueInto + ?Sized)) -> (Option<uuid::Uuid>, Option<
     )
 }
 
-fn note_enqueued(target: &mut (impl EnqueueInto + ?Sized), job: &NewJob) {
-    target.note_enqueued();
+/// Counts jobs of the kind and queue of this one.
+fn count(job: &NewJob, jobs: u64) {
     metrics::counter!(
         "syncline_jobs_enqueued_total", "queue" => job.queue.as_str(), "kind" => job.kind
     )
-    .increment(1);
+    .increment(jobs);
 }
 
 /// Enqueues many jobs in one statement; the answers are in the order of `jobs`.
@@ -302,12 +303,17 @@ pub async fn enqueue_many(
         // The second of two equal keys in one call is never new.
         enqueued[index].is_new &= batch.source_of[*at] == index;
     }
-    for (job, _) in jobs
+    let new: Vec<_> = jobs
         .iter()
         .zip(&enqueued)
-        .filter(|(_, enqueued)| enqueued.is_new)
-    {
-        note_enqueued(target, job);
+        .filter_map(|(job, enqueued)| enqueued.is_new.then_some(job))
+        .collect();
+    if !new.is_empty() {
+        target.note_enqueued();
+    }
+    // Mostly they are all of one kind, or neighbours are.
+    for alike in new.chunk_by(|job, next| (job.kind, job.queue) == (next.kind, next.queue)) {
+        count(alike[0], alike.len() as u64);
     }
     Ok(enqueued)
 }

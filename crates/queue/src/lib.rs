@@ -13,6 +13,7 @@ pub mod job;
 pub mod lanes;
 pub mod limiter;
 pub mod maintenance;
+mod meters;
 pub mod pause;
 mod perform;
 mod place;

@@ -68,8 +68,7 @@ pub async fn perform<C: Send + Sync + 'static>(
         ended = &mut task.0 => ended,
         () = cut_off => return Err(failed("aborted", "was cut off".to_owned())),
     };
-    metrics::histogram!("syncline_job_run_duration_seconds", "kind" => job.kind.clone())
-        .record(began.elapsed().as_secs_f64());
+    registry.note_run(&job.kind, began.elapsed());
     match ended {
         Ok(Ok(Ok((is_complete, answer)))) => match answer {
             // Complete is complete, whatever was returned afterwards.

@@ -1,8 +1,13 @@
 //! The jobs a process knows.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
+use metrics::{Histogram, histogram};
 
 use crate::{
     attempt::Attempt,
@@ -36,6 +41,8 @@ struct Entry<C> {
     keys: fn(&str) -> Result<Keys, Error>,
     schedule: Option<Schedule>,
     run: Arc<Run<C>>,
+    /// Looked up at its first run.
+    run_time: OnceLock<Histogram>,
 }
 
 /// Maps each kind to the code that runs it. `C` is the context all its jobs share.
@@ -74,6 +81,7 @@ impl<C: Send + Sync + 'static> Registry<C> {
             keys: keys_of::<J>,
             schedule,
             run: Arc::new(|context, attempt| Box::pin(decode_and_run::<J>(context, attempt))),
+            run_time: OnceLock::new(),
         };
         assert!(
             self.entries.insert(J::KIND, entry).is_none(),
@@ -106,6 +114,14 @@ impl<C: Send + Sync + 'static> Registry<C> {
             kind: kind.to_owned(),
         })?;
         (entry.keys)(payload)
+    }
+
+    /// Notes how long a job ran.
+    pub(crate) fn note_run(&self, kind: &str, time: Duration) {
+        if let Some((kind, entry)) = self.entries.get_key_value(kind) {
+            let find = || histogram!("syncline_job_run_duration_seconds", "kind" => *kind);
+            entry.run_time.get_or_init(find).record(time);
+        }
     }
 
     pub(crate) fn run(

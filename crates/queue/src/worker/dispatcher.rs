@@ -38,6 +38,7 @@ use crate::{
     error_budget::Purse,
     ids::{JobId, Lane, Queue},
     job::chain,
+    meters::Meters,
     session::{Session, patiently},
 };
 
@@ -76,6 +77,7 @@ pub(super) struct Dispatcher {
     work: watch::Receiver<()>,
     channels: Channels,
     purse: Purse,
+    meters: Meters,
     free: BTreeMap<Queue, usize>,
     lanes: HashMap<Lane, Owned>,
     /// Those in which a start was not answered.
@@ -104,6 +106,7 @@ impl Dispatcher {
             work: client.work(),
             free: settings.slots.clone(),
             purse: Purse::new(client.pool().clone(), settings.error_budget),
+            meters: Meters::default(),
             client,
             settings,
             identity,
@@ -446,13 +449,7 @@ impl Dispatcher {
         };
         self.running.insert(job.id, running);
         self.channels.running.fetch_add(1, Ordering::Relaxed);
-        metrics::counter!(
-            "syncline_jobs_started_total",
-            "queue" => job.queue.as_str(), "kind" => job.kind.clone()
-        )
-        .increment(1);
-        metrics::histogram!("syncline_job_wait_duration_seconds", "queue" => job.queue.as_str())
-            .record(job.waited.as_secs_f64());
+        self.meters.started(&job);
         let ready = Ready {
             ticket: Some(self.channels.tickets.of(&job, &stop)),
             limiter: owned.limiter.clone(),

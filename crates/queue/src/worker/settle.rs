@@ -14,6 +14,7 @@ use crate::{
     error::Error,
     ids::{JobId, Lane},
     job::{Failure, chain},
+    meters::{Ended, Meters},
     registry::{KindPolicy, Registry},
     retry::RetryPolicy,
     session::{Session, patiently},
@@ -60,16 +61,15 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// The word in metrics and logs.
-    fn label(&self) -> &'static str {
+    fn ended(&self) -> Ended {
         match self {
-            Self::Done | Self::Written => "completed",
-            Self::Retry { .. } => "retried",
-            Self::Dead { .. } => "dead",
-            Self::Cancelled { .. } => "cancelled",
-            Self::Snooze { .. } => "snoozed",
-            Self::HandedBack => "handed_back",
-            Self::Fenced => "fenced",
+            Self::Done | Self::Written => Ended::Completed,
+            Self::Retry { .. } => Ended::Retried,
+            Self::Dead { .. } => Ended::Dead,
+            Self::Cancelled { .. } => Ended::Cancelled,
+            Self::Snooze { .. } => Ended::Snoozed,
+            Self::HandedBack => Ended::HandedBack,
+            Self::Fenced => Ended::Fenced,
         }
     }
 
@@ -227,6 +227,7 @@ pub(crate) struct Settler {
     client: Client,
     ended: mpsc::UnboundedReceiver<Settlement>,
     settled: mpsc::UnboundedSender<Settled>,
+    meters: Meters,
 }
 
 impl Settler {
@@ -246,6 +247,7 @@ impl Settler {
                 client,
                 ended,
                 settled,
+                meters: Meters::default(),
             },
             tickets,
             settled_receiver,
@@ -259,7 +261,7 @@ impl Settler {
             batch.sort_by_key(|settlement| settlement.job.id);
             let written = std::mem::take(&mut batch);
             let accepted = self.write_until_done(&written).await;
-            report(&written, &accepted);
+            report(&written, &accepted, &mut self.meters);
             self.client.jobs_ended();
             for settlement in &written {
                 let parks_lane = matches!(
@@ -323,27 +325,23 @@ pub(crate) async fn write_one<C: Send + Sync + 'static>(
         .await
         .map_err(Error::database("get a connection"))?;
     let accepted = write::write(&mut connection, &settlement).await?;
-    report(&settlement, &accepted);
+    report(&settlement, &accepted, &mut Meters::default());
     Ok(())
 }
 
 /// One log line and one count for each attempt's end.
-fn report(settlements: &[Settlement], accepted: &HashSet<JobId>) {
+fn report(settlements: &[Settlement], accepted: &HashSet<JobId>, meters: &mut Meters) {
     for Settlement { job, outcome } in settlements {
         let is_refused = !accepted.contains(&job.id) && !matches!(outcome, Outcome::Written);
-        let label = if is_refused {
-            "fenced"
+        let ended = if is_refused {
+            Ended::Fenced
         } else {
-            outcome.label()
+            outcome.ended()
         };
         if is_refused && !matches!(outcome, Outcome::Fenced) {
             metrics::counter!("syncline_fenced_writes_total").increment(1);
         }
-        metrics::counter!(
-            "syncline_jobs_finished_total",
-            "queue" => job.queue.as_str(), "kind" => job.kind.clone(), "outcome" => label
-        )
-        .increment(1);
+        meters.ended(job, ended);
         let (id, kind, lane, attempt) = (job.id, &job.kind, &job.lane, job.attempt);
         match outcome {
             Outcome::Dead { class, message, .. } => {
@@ -361,7 +359,7 @@ fn report(settlements: &[Settlement], accepted: &HashSet<JobId>) {
             }
             _ => {
                 tracing::info!(job.id = %id, job.kind = %kind, job.attempt = attempt, lane = %lane,
-                    outcome = label, "job ended");
+                    outcome = ended.as_str(), "job ended");
             }
         }
     }

@@ -128,6 +128,7 @@ async fn free(
             .execute(&mut *tx)
             .await
             .map_err(Error::database("put crashed jobs back"))?;
+        metrics::counter!("syncline_jobs_crashed_total").increment(ids.len() as u64);
     }
     let freed = sqlx::query_file_scalar!(
         "src/worker/lease/free_lanes.sql",
