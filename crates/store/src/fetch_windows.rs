@@ -155,10 +155,10 @@ pub async fn save_page(
     records: &[NewRecord<'_>],
     next_cursor: &str,
 ) -> Result<Counts, Error> {
-    let (counts, changed_at) = store(conn, window, records).await?;
+    let (counts, progress) = store(conn, window, records).await?;
     if counts.changed() > 0 {
         let (id, model_id) = (window.account_id, &window.model_id);
-        count_changes(conn, id, model_id, counts.inserted, changed_at).await?;
+        count_changes(conn, id, model_id, counts.inserted, progress.next_change).await?;
     }
     let saved = sqlx::query!(
         r#"
@@ -189,19 +189,20 @@ pub async fn save_page(
     Ok(counts)
 }
 
-/// Stores the records of a page, under the lock of the model's row; answers the time that the changes bear, too.
+/// Stores the records of a page, under the lock of the model's row; answers how far the model was, too.
 async fn store(
     conn: &mut PgConnection,
     window: &Window,
     records: &[NewRecord<'_>],
-) -> Result<(Counts, DateTime<Utc>), Error> {
+) -> Result<(Counts, Progress), Error> {
     let (account_id, model_id) = (window.account_id, &window.model_id);
-    let changed_at = lock_model(conn, account_id, model_id).await?.next_change;
+    let progress = lock_model(conn, account_id, model_id).await?;
+    let changed_at = progress.next_change;
     let counts = model_records::upsert(conn, account_id, model_id, records, changed_at).await?;
     if window.extent == Extent::Whole {
         remember_sightings(conn, window, records).await?;
     }
-    Ok((counts, changed_at))
+    Ok((counts, progress))
 }
 
 /// Stores records that were told outside of any window, by the same rules as a page. `None`, and nothing is stored,
@@ -236,6 +237,8 @@ pub struct Closed {
     pub absent: u64,
     /// Whether another window is due: the mark moved on meanwhile, or more is wanted.
     pub is_due_again: bool,
+    /// Whether it began after the watermark, so that changes in between were not asked for. Never, as far as we know.
+    pub leaves_gap: bool,
 }
 
 /// Stores the last page, closes the window, and moves the watermark.
@@ -247,9 +250,9 @@ pub async fn save_last_page(
     window: &Window,
     records: &[NewRecord<'_>],
 ) -> Result<Closed, Error> {
-    let (counts, changed_at) = store(conn, window, records).await?;
+    let (counts, progress) = store(conn, window, records).await?;
     let absent = match window.extent {
-        Extent::Whole => delete_absent(conn, window, changed_at).await?,
+        Extent::Whole => delete_absent(conn, window, progress.next_change).await?,
         Extent::First | Extent::Next | Extent::Sweep => 0,
     };
     let changed = counts.changed() + absent;
@@ -295,7 +298,9 @@ pub async fn save_last_page(
         Some(detail),
     )
     .await?;
-    let changed_at = (changed > 0).then_some(changed_at);
+    let leaves_gap =
+        window.extent == Extent::Next && progress.fetched_through < window.modified_after;
+    let changed_at = (changed > 0).then_some(progress.next_change);
     let is_due_again = move_watermark(conn, window, counts.inserted, changed_at).await?;
     if closed.closed_windows > merging::MOST {
         merging::merge_old(conn, window, closed.closed_windows).await?;
@@ -304,6 +309,7 @@ pub async fn save_last_page(
         counts,
         absent,
         is_due_again,
+        leaves_gap,
     })
 }
 

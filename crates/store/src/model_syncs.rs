@@ -250,6 +250,53 @@ pub async fn refuse(
     Ok(())
 }
 
+/// How far syncing is behind in a category.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lag {
+    /// `hris`.
+    pub category: String,
+    /// How long ago the reading began that brought the model that is furthest behind, of an account that is active.
+    pub lag: Duration,
+}
+
+/// How far syncing is behind in each of these categories; those with nothing to sync are left out.
+///
+/// Reads an index from its oldest end to the first row that counts: those before it are of accounts that are not active.
+pub async fn lags(conn: &mut PgConnection, categories: &[&str]) -> Result<Vec<Lag>, Error> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT
+            category AS "category!",
+            greatest(extract(epoch FROM now() - oldest.last_synced_at), 0)::float8 AS "seconds!"
+        FROM unnest($1::text[]) AS category
+        CROSS JOIN LATERAL (
+            SELECT model.last_synced_at
+            FROM syncline.model_syncs AS model
+            WHERE split_part(model.model_id, '.', 1) = category COLLATE "C"
+              AND model.last_synced_at IS NOT NULL
+              AND model.refusal IS NULL
+              AND model.status IS DISTINCT FROM 'DISABLED'
+              AND EXISTS (
+                  SELECT
+                  FROM syncline.linked_accounts AS account
+                  WHERE account.id = model.account_id AND account.status = 'active'
+              )
+            ORDER BY model.last_synced_at
+            LIMIT 1
+        ) AS oldest
+        "#,
+        categories as &[&str]
+    )
+    .fetch_all(conn)
+    .await
+    .during("look how far syncing is behind")?;
+    let lags = rows.into_iter().map(|row| Lag {
+        category: row.category,
+        lag: Duration::try_from_secs_f64(row.seconds).unwrap_or_default(),
+    });
+    Ok(lags.collect())
+}
+
 /// Removes the models of an account. No page can be stored after it.
 pub async fn delete_all(conn: &mut PgConnection, account_id: AccountId) -> Result<(), Error> {
     sqlx::query!(

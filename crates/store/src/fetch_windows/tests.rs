@@ -68,7 +68,8 @@ async fn a_window_is_walked_and_moves_the_watermark_with_its_last_page() {
                 ..Counts::default()
             },
             absent: 0,
-            is_due_again: false
+            is_due_again: false,
+            leaves_gap: false,
         }
     );
     let after = model_syncs::list(&mut conn, account_id).await.unwrap();
@@ -82,6 +83,23 @@ async fn a_window_is_walked_and_moves_the_watermark_with_its_last_page() {
             .unwrap(),
         None
     );
+}
+
+#[tokio::test]
+async fn a_window_that_begins_after_the_watermark_leaves_a_gap() {
+    let database = TestDatabase::new().await;
+    let mut conn = database.pool().acquire().await.unwrap();
+    let account_id = AccountId::new();
+    mark(&mut conn, account_id, 1000).await;
+    let first = open(&mut conn, account_id, OPENING).await;
+    let first = save_last_page(&mut conn, &first, &[]).await.unwrap();
+    mark(&mut conn, account_id, 2000).await;
+    let mut next = open(&mut conn, account_id, OPENING).await;
+
+    next.modified_after = Some(at(1001));
+    let next = save_last_page(&mut conn, &next, &[]).await.unwrap();
+
+    assert_eq!((first.leaves_gap, next.leaves_gap), (false, true));
 }
 
 #[tokio::test]

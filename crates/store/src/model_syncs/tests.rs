@@ -132,3 +132,54 @@ async fn a_model_enabled_later_becomes_due() {
 
     assert_eq!(due, ["hris.Team"]);
 }
+
+#[tokio::test]
+async fn lag_is_that_of_the_model_furthest_behind_of_an_active_account() {
+    let database = TestDatabase::new().await;
+    let mut conn = database.pool().acquire().await.unwrap();
+    let hour = 3600.0;
+    for (status, model_id, hours, refusal) in [
+        ("active", "hris.Employee", 2.0, None),
+        ("active", "hris.Team", 5.0, None),
+        ("active", "hris.Benefit", 50.0, Some("forbidden")),
+        ("relink_needed", "hris.Employee", 70.0, None),
+        ("active", "crm.Contact", 1.0, None),
+    ] {
+        let account = AccountId::new();
+        sqlx::query!(
+            r#"
+            INSERT INTO syncline.linked_accounts (
+                id, organization_id, category, end_user_origin_id, end_user_organization_name,
+                end_user_email_address, status, account_token_sealed, account_token_key_id, account_token_hash
+            )
+            VALUES ($1, 'o', 'hris', $1::uuid::text, 'n', 'e', $2, 's', 'k', 'h')
+            "#,
+            account as AccountId,
+            status
+        )
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+        sqlx::query!(
+            r#"
+            INSERT INTO syncline.model_syncs (account_id, model_id, last_synced_at, refusal, refused_at)
+            VALUES ($1, $2, now() - make_interval(secs => $3), $4::text, CASE WHEN $4 IS NULL THEN NULL ELSE now() END)
+            "#,
+            account as AccountId,
+            model_id,
+            hours * hour,
+            refusal
+        )
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    }
+
+    let lags = lags(&mut conn, &["hris", "crm", "ats"]).await.unwrap();
+
+    let hours: Vec<_> = lags
+        .iter()
+        .map(|lag| (lag.category.as_str(), lag.lag.as_secs() / 3600))
+        .collect();
+    assert_eq!(hours, [("hris", 5), ("crm", 1)]);
+}
