@@ -262,6 +262,11 @@ impl Walk<'_> {
         let mut tx = attempt.begin().await?;
         let closed = fetch_windows::save_last_page(&mut tx, &self.window, &records).await?;
         self.stored += closed.counts;
+        if closed.leaves_gap {
+            metrics::counter!("syncline_window_gaps_total").increment(1);
+            tracing::error!(account.id = %self.window.account_id, merge.model = %self.window.model_id,
+                "a window does not join the one before: changes were left out; resync the account, and tell us");
+        }
         if closed.is_due_again {
             let due = [self.window.model_id.clone()];
             let organization_id = &self.account.organization_id;

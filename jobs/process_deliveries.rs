@@ -134,8 +134,11 @@ async fn settle_one(
             tracing::error!(delivery.id = %delivery.id, %error, "cannot act on a delivery");
             let mut tx = attempt.begin().await?;
             let judgement = Decision::unparseable("it cannot be acted on").judgement(None, vec![]);
-            webhook_deliveries::judge(&mut tx, &[(delivery, judgement)]).await?;
-            Ok(tx.commit().await?)
+            let judged = [(delivery, judgement)];
+            webhook_deliveries::judge(&mut tx, &judged).await?;
+            tx.commit().await?;
+            count(&judged[0].1);
+            Ok(())
         }
         other => other,
     }
@@ -191,7 +194,16 @@ async fn judge(
         })
         .collect();
     webhook_deliveries::judge(&mut tx, &judgements).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    for (_, judgement) in &judgements {
+        count(judgement);
+    }
+    Ok(())
+}
+
+fn count(judgement: &Judgement<'_>) {
+    metrics::counter!("syncline_webhook_judged_total", "verdict" => judgement.verdict.as_str())
+        .increment(1);
 }
 
 fn parse(delivery: &Delivery) -> Result<Event, &'static str> {

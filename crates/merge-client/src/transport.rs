@@ -112,10 +112,10 @@ impl<'a> Request<'a> {
                 .body(body.clone());
         }
 
-        let mut response = request
-            .send()
-            .await
-            .map_err(|error| self.transport(error))?;
+        let mut response = request.send().await.map_err(|error| {
+            count(None, started.elapsed());
+            self.transport(error)
+        })?;
         let status = response.status();
         let limit = if status.is_success() {
             inner.max_body_bytes
@@ -123,6 +123,7 @@ impl<'a> Request<'a> {
             MAX_ERROR_BODY_BYTES
         };
         let read = body::read(&mut response, limit).await;
+        count(Some(status), started.elapsed());
         tracing::debug!(
             status = status.as_u16(),
             duration_ms = started.elapsed().as_millis(),
@@ -238,6 +239,20 @@ impl Answer {
             _ => Ok(&self.body),
         }
     }
+}
+
+/// Counts a request by its answer, if there was one, and notes how long it took to the answer's last byte.
+fn count(status: Option<StatusCode>, took: Duration) {
+    let class = match status.map(|status| status.as_u16()) {
+        None => "none",
+        Some(429) => "429",
+        Some(..300) => "2xx",
+        Some(300..400) => "3xx",
+        Some(400..500) => "4xx",
+        Some(500..) => "5xx",
+    };
+    metrics::counter!("syncline_merge_requests_total", "status" => class).increment(1);
+    metrics::histogram!("syncline_merge_request_duration_seconds", "status" => class).record(took);
 }
 
 /// The connections to one base: no redirects, no proxy, gzip, bounded in time.
