@@ -39,7 +39,7 @@ mod server;
 mod webhooks;
 
 pub use key::ApiKey;
-pub(crate) use observe::{describe as describe_metrics, isolate};
+pub(crate) use observe::isolate;
 pub(crate) use problem::Problem;
 pub use server::serve;
 
@@ -48,7 +48,7 @@ pub fn router(app: App) -> Router {
     router_of(app, Surfaces::ALL)
 }
 
-/// Which addresses a process has; those of its health and its metrics it always has.
+/// Which addresses a process has, beside those of its health; and of its metrics, unless they have an address of their own.
 #[derive(Debug, Clone, Copy)]
 pub struct Surfaces {
     /// For the product, and for Merge's webhooks.
@@ -58,6 +58,12 @@ pub struct Surfaces {
 }
 
 impl Surfaces {
+    /// Health and metrics alone.
+    pub(crate) const NONE: Self = Self {
+        has_api: false,
+        has_console: false,
+    };
+
     const ALL: Self = Self {
         has_api: true,
         has_console: true,
@@ -69,8 +75,12 @@ pub fn router_of(app: App, surfaces: Surfaces) -> Router {
     let mut router = Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/metrics", get(health::metrics))
         .with_state(app.clone());
+    let is_public = surfaces.has_api || surfaces.has_console;
+    if !is_public || app.config.telemetry.metrics_listen.is_none() {
+        let metrics = Router::new().route("/metrics", get(health::metrics));
+        router = router.merge(metrics.with_state(app.clone()));
+    }
     if surfaces.has_api {
         router = router.merge(api(&app));
     }

@@ -88,30 +88,3 @@ fn known(method: &Method) -> &'static str {
         _ => "OTHER",
     }
 }
-
-/// Says what each metric of the API means, for `# HELP`.
-pub(crate) fn describe() {
-    use metrics::{Unit, describe_counter, describe_histogram};
-    describe_counter!(
-        "syncline_http_requests_total",
-        "Requests answered, by route and status."
-    );
-    describe_histogram!(
-        "syncline_http_request_duration_seconds",
-        Unit::Seconds,
-        "Time to answer a request, by route."
-    );
-    describe_counter!(
-        "syncline_webhook_received_total",
-        "Webhooks received, by verdict. A rate of `unverified` above zero means a wrong secret, or an attack."
-    );
-    describe_counter!(
-        "syncline_webhook_commits_total",
-        "Commits that received webhooks shared."
-    );
-    describe_histogram!(
-        "syncline_webhook_ack_duration_seconds",
-        Unit::Seconds,
-        "Time from a webhook's headers to its answer, by verdict."
-    );
-}

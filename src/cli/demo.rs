@@ -39,7 +39,7 @@ use self::{
 };
 use super::stop;
 use crate::{
-    config::{LogFormat, Sources, Telemetry},
+    config::{Sources, Telemetry},
     telemetry,
 };
 
@@ -68,10 +68,7 @@ pub(super) struct Args {
 /// Runs the demo to its end: until a signal, or with `--once` until everything was compared.
 pub(super) async fn run(args: Args, sources: Sources) -> Result<()> {
     let started = Instant::now();
-    telemetry::init_logs(&Telemetry {
-        log_format: LogFormat::Text,
-        filter: "warn".to_owned(),
-    });
+    telemetry::init_logs(&Telemetry::for_people("warn"));
     let stop = stop::on_signal()?;
     let ground = Ground::prepare(&sources).await?;
     let sandbox = start_sandbox(&args, &ground).await?;

@@ -7,7 +7,7 @@ use merge_sandbox::{AccountPlan, Options, Sandbox, Schedule, WebhookOptions, Web
 use url::Url;
 
 use super::stop;
-use crate::config::{LogFormat, Telemetry};
+use crate::config::Telemetry;
 use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
@@ -46,10 +46,7 @@ pub(super) struct Args {
 
 /// Runs the simulated Merge until it is told to stop.
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    telemetry::init_logs(&Telemetry {
-        log_format: LogFormat::Text,
-        filter: "info".to_owned(),
-    });
+    telemetry::init_logs(&Telemetry::for_people("info"));
     let stop = stop::on_signal()?;
     let running = Sandbox::start(options(args))
         .await

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
+use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -88,6 +89,8 @@ pub(crate) struct Service {
     /// Where the API listens, if this process has one.
     pub(crate) address: Option<SocketAddr>,
     roles: JoinSet<(&'static str, anyhow::Result<()>)>,
+    /// Whose use is to be seen.
+    pools: Vec<(&'static str, PgPool)>,
 }
 
 impl Service {
@@ -108,6 +111,10 @@ impl Service {
             Some(bind(listen).await?)
         } else {
             None
+        };
+        let metrics_listener = match config.telemetry.metrics_listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
         };
         let address = match &listener {
             Some(listener) => Some(listener.local_addr().context("cannot tell our address")?),
@@ -130,8 +137,11 @@ impl Service {
             app,
             address,
             roles: JoinSet::new(),
+            pools: Vec::new(),
         };
+        let shows_metrics = listener.is_some() || metrics_listener.is_some();
         service.spawn_roles(listener, roles);
+        service.spawn_metrics(metrics_listener, shows_metrics);
         tracing::info!(
             address = address.map(tracing::field::display),
             ?roles,
@@ -145,6 +155,7 @@ impl Service {
         if let Some(listener) = listener {
             let mut api = app.clone();
             api.pool = database::like(&app.pool, API_CONNECTIONS);
+            self.pools.push(("api", api.pool.clone()));
             let (pool, inbox) = (api.pool.clone(), api.inbox.clone());
             let surfaces = Surfaces {
                 has_api: roles.contains(&Role::Api),
@@ -188,12 +199,33 @@ impl Service {
                 ("scheduler", Ok(()))
             });
         }
+    }
+
+    /// Keeps metrics up to date, and serves them at an address of their own, if they have one.
+    fn spawn_metrics(&mut self, listener: Option<TcpListener>, are_shown: bool) {
+        let app = self.app.clone();
+        if let Some(listener) = listener {
+            let router = api::router_of(app.clone(), Surfaces::NONE);
+            let serving = api::serve(listener, router, app.shutdown.clone());
+            self.roles
+                .spawn(async { ("metrics", serving.await.map_err(Into::into)) });
+        }
+        let mut pools = std::mem::take(&mut self.pools);
+        pools.push(("jobs", app.pool.clone()));
+        if are_shown {
+            let looking = telemetry::look_at_database(app.pool.clone(), app.shutdown.clone());
+            self.roles.spawn(async {
+                looking.await;
+                ("gauges", Ok(()))
+            });
+        }
         self.roles.spawn(async move {
             let pause = || {
                 app.shutdown
                     .run_until_cancelled(tokio::time::sleep(UPKEEP_INTERVAL))
             };
             while pause().await.is_some() {
+                telemetry::note_pools(&pools);
                 app.metrics.run_upkeep();
             }
             ("upkeep", Ok(()))

@@ -1,9 +1,11 @@
+use std::net::SocketAddr;
+
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
-use super::Fault;
+use super::{Fault, form};
 
-/// Logs. See `config/default.toml` for each key.
+/// Logs and metrics. See `config/default.toml` for each key.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Telemetry {
@@ -11,6 +13,9 @@ pub struct Telemetry {
     pub log_format: LogFormat,
     /// A level or tracing's directives.
     pub filter: String,
+    /// Where metrics are had instead of the address of the API.
+    #[serde(deserialize_with = "form::optional_address")]
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 /// For whom logs are written.
@@ -24,6 +29,15 @@ pub enum LogFormat {
 }
 
 impl Telemetry {
+    /// Text on what is at least of this level, for commands that have no settings.
+    pub(crate) fn for_people(level: &str) -> Self {
+        Self {
+            log_format: LogFormat::Text,
+            filter: level.to_owned(),
+            metrics_listen: None,
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), Fault> {
         EnvFilter::try_new(&self.filter)
             .map(drop)

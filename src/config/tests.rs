@@ -52,6 +52,7 @@ fn the_defaults_hold_with_what_is_required() {
     assert_eq!(config.queue.slots.sync, 16);
     assert_eq!(config.sync.overlap, Duration::from_mins(2));
     assert_eq!(config.telemetry.log_format, LogFormat::Text);
+    assert_eq!(config.telemetry.metrics_listen, None);
     assert!(config.http.api_key.is_none());
     assert!(config.database.migrate_on_start);
 }
@@ -277,6 +278,11 @@ fn every_fault_is_one_line_with_key_origin_and_remedy() {
             "telemetry.log_format",
         ),
         ("SYNCLINE__TELEMETRY__FILTER", "a=b=c", "telemetry.filter"),
+        (
+            "SYNCLINE__TELEMETRY__METRICS_LISTEN",
+            "9464",
+            "`9464` is no address; write one with its port",
+        ),
         (
             "DATABASE_URL",
             "",

@@ -123,12 +123,7 @@ impl Snapshot {
         for oldest in counts::oldest_due(pool).await? {
             queues.entry(oldest.queue).or_default().oldest_due = Some(oldest.due_minute);
         }
-        for worker in workers.iter().filter(|worker| is_working(worker)) {
-            for (queue, slots) in worker.slots.as_object().into_iter().flatten() {
-                let slots = slots.as_u64().unwrap_or(0);
-                queues.entry(queue.clone()).or_default().slots += slots;
-            }
-        }
+        add_slots(&mut queues, &workers);
         let groups = groups::list(pool, GROUPS).await?;
         let schedules = schedule::list(pool).await?;
         let pauses = pause::list(pool).await?;
@@ -325,15 +320,26 @@ fn trouble(sentence: &str, page: &str) -> Finding {
     }
 }
 
-fn is_alive(worker: &WorkerView) -> bool {
+pub(crate) fn is_alive(worker: &WorkerView) -> bool {
     worker.state == "running" || worker.state == "draining"
 }
 
-fn is_working(worker: &WorkerView) -> bool {
+pub(crate) fn is_working(worker: &WorkerView) -> bool {
     worker.state == "running" && worker.wanted.is_none() && !worker.lease_left.is_zero()
 }
 
-fn by_queue(counts: &[Count], now: DateTime<Utc>) -> BTreeMap<String, QueueState> {
+/// The slots of the workers that start jobs.
+pub(crate) fn add_slots(queues: &mut BTreeMap<String, QueueState>, workers: &[WorkerView]) {
+    for worker in workers.iter().filter(|worker| is_working(worker)) {
+        for (queue, slots) in worker.slots.as_object().into_iter().flatten() {
+            let slots = slots.as_u64().unwrap_or(0);
+            queues.entry(queue.clone()).or_default().slots += slots;
+        }
+    }
+}
+
+/// Jobs in numbers; every queue we know is there.
+pub(crate) fn by_queue(counts: &[Count], now: DateTime<Utc>) -> BTreeMap<String, QueueState> {
     let mut queues: BTreeMap<String, QueueState> = BTreeMap::new();
     for queue in queue::Queue::ALL {
         queues.entry(queue.as_str().to_owned()).or_default();

@@ -1,92 +1,23 @@
 use std::sync::OnceLock;
 
-use metrics::{describe_counter, describe_histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-/// What a metric counts.
-enum Kind {
-    Counter,
-    /// In seconds, over [`SECONDS`].
-    Histogram,
-}
-
-use Kind::{Counter, Histogram};
-
-/// Every metric that the crates below the API record: name, kind, labels, meaning. The API describes its own.
-///
-/// Labels have few values, known beforehand: never an account, an organization or a job.
-const METRICS: [(&str, Kind, &str, &str); 11] = [
-    (
-        "syncline_jobs_enqueued_total",
-        Counter,
-        "queue, kind",
-        "Jobs enqueued, repeats of a pending one apart.",
-    ),
-    (
-        "syncline_jobs_started_total",
-        Counter,
-        "queue, kind",
-        "Attempts begun.",
-    ),
-    (
-        "syncline_jobs_finished_total",
-        Counter,
-        "queue, kind, outcome",
-        "Attempts ended.",
-    ),
-    (
-        "syncline_job_wait_duration_seconds",
-        Histogram,
-        "queue",
-        "From when a job might run to when it did.",
-    ),
-    (
-        "syncline_job_run_duration_seconds",
-        Histogram,
-        "kind",
-        "How long attempts ran.",
-    ),
-    (
-        "syncline_fenced_writes_total",
-        Counter,
-        "",
-        "Writes refused because the lane's lease was lost.",
-    ),
-    (
-        "syncline_leases_lost_total",
-        Counter,
-        "",
-        "Leases this process lost by being silent for too long.",
-    ),
-    (
-        "syncline_lanes_rescued_total",
-        Counter,
-        "",
-        "Lanes taken over from dead workers.",
-    ),
-    (
-        "syncline_events_sent_total",
-        Counter,
-        "outcome",
-        "Attempts at sending an event to an endpoint.",
-    ),
-    (
-        "syncline_endpoints_disabled_total",
-        Counter,
-        "reason",
-        "Endpoints that were given up, and get no more events. Deserves an alert.",
-    ),
-    (
-        "syncline_limiter_wait_seconds",
-        Histogram,
-        "",
-        "Waits of requests for their account's rate limit.",
-    ),
-];
+use super::{CATALOGUE, Kind};
 
 /// Upper bounds of the buckets of durations: from a fast commit to a job's time-out.
-const SECONDS: [f64; 14] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
+const SECONDS: [f64; 15] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0,
+];
+
+/// How webhooks are answered.
+const ANSWERS: [&str; 6] = [
+    "stored",
+    "unverified",
+    "no_secret",
+    "incomplete",
+    "shed",
+    "not_stored",
 ];
 
 /// The process's recorder of metrics, installed by the first call; `render` gives Prometheus' text.
@@ -104,35 +35,39 @@ fn install() -> PrometheusHandle {
     if metrics::set_global_recorder(recorder).is_err() {
         tracing::warn!("another recorder of metrics is installed: /metrics stays empty");
     }
-    for (name, kind, labels, meaning) in &METRICS {
-        let meaning = if labels.is_empty() {
-            (*meaning).to_owned()
-        } else {
-            format!("{meaning} By {labels}.")
-        };
-        match kind {
-            Counter => describe_counter!(*name, meaning),
-            Histogram => describe_histogram!(*name, metrics::Unit::Seconds, meaning),
+    for metric in &CATALOGUE {
+        let (name, help) = (metric.name, metric.help);
+        let unit = (metric.unit == "seconds").then_some(Unit::Seconds);
+        let unit = unit.unwrap_or(Unit::Count);
+        match metric.kind {
+            Kind::Counter => describe_counter!(name, unit, help),
+            Kind::Gauge => describe_gauge!(name, unit, help),
+            Kind::Histogram => describe_histogram!(name, unit, help),
         }
     }
-    crate::api::describe_metrics();
+    begin_at_zero();
+    gauge!("syncline_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     handle
+}
+
+/// Shows counters that alerts look at before they count anything: who sees one appear cannot tell that it rose.
+fn begin_at_zero() {
+    for metric in &CATALOGUE {
+        if metric.kind == Kind::Counter && metric.labels.is_empty() {
+            counter!(metric.name).increment(0);
+        }
+    }
+    for answer in ANSWERS {
+        counter!("syncline_webhook_received_total", "verdict" => answer).increment(0);
+    }
+    for schedule in jobs::registry().schedules() {
+        counter!("syncline_schedule_runs_skipped_total", "kind" => schedule.kind()).increment(0);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_say_what_they_are() {
-        for (name, kind, ..) in &METRICS {
-            assert!(name.starts_with("syncline_"), "{name}");
-            match kind {
-                Counter => assert!(name.ends_with("_total"), "{name}"),
-                Histogram => assert!(name.ends_with("_seconds"), "{name}"),
-            }
-        }
-    }
 
     #[test]
     fn renders_what_was_recorded_in_buckets() {
@@ -149,5 +84,6 @@ mod tests {
             text.contains(r#"syncline_limiter_wait_seconds_bucket{le="0.5"} 1"#),
             "{text}"
         );
+        assert!(text.contains("\nsyncline_window_gaps_total 0\n"), "{text}");
     }
 }

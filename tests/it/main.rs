@@ -4,4 +4,5 @@ mod api;
 mod cli;
 mod console;
 mod jobs;
+mod signals;
 mod support;

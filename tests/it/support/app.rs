@@ -14,7 +14,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use jobs::JobContext;
 use merge_sandbox::{AccountPlan, CompleteLink, Running, Sandbox};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusHandle;
 use queue::Registry;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, PgPool, postgres::PgConnectOptions};
@@ -40,8 +40,7 @@ const RECORDS: u32 = 60;
 const SANDBOX_KEY: &str = "sandbox-key-of-the-tests";
 
 /// One for the process, as in production.
-static METRICS: LazyLock<PrometheusHandle> =
-    LazyLock::new(|| PrometheusBuilder::new().install_recorder().unwrap());
+static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(syncline::telemetry::recorder);
 
 /// A service of one test's own.
 pub(crate) struct TestApp {
@@ -113,6 +112,11 @@ impl TestApp {
             context,
             database,
         }
+    }
+
+    /// The parts of the service.
+    pub(crate) fn app(&self) -> &App {
+        &self.app
     }
 
     pub(crate) fn pool(&self) -> &PgPool {
