@@ -20,6 +20,7 @@ use crate::{
     ids::{JobId, Lane, Queue, WorkerId},
     limiter::SharedLimiter,
     place::Place,
+    rollups::Measure,
 };
 
 /// The lease a job runs under: who owns its lane, since which change of owner.
@@ -199,6 +200,7 @@ impl Attempt {
         let wait = self.limiter.reserve()?;
         if !wait.is_zero() {
             metrics::histogram!("syncline_limiter_wait_seconds").record(wait.as_secs_f64());
+            self.client.tally().note(Measure::LimiterWait, wait);
             tokio::time::sleep(wait).await;
         }
         Ok(())

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::{
     error::Error,
     ids::JobId,
+    rollups::Tally,
     view::{self, JobDetail, JobView},
 };
 
@@ -56,6 +57,7 @@ struct Shared {
     work: watch::Sender<()>,
     notifier: Notifier,
     waiters: Waiters,
+    tally: Arc<Tally>,
     /// Tells this process' notifications from others'.
     origin: String,
 }
@@ -79,6 +81,7 @@ impl Client {
                 Listen::Never => None,
             },
             waiters: Waiters::new(pool.clone()),
+            tally: Arc::default(),
             pool,
             tasks: TaskTracker::new(),
             work: watch::Sender::new(()),
@@ -125,6 +128,11 @@ impl Client {
             return Ok(None);
         }
         self.get(id).await
+    }
+
+    /// What this process has measured. Whoever runs a process stores it now and then, and at its end.
+    pub fn tally(&self) -> &Arc<Tally> {
+        &self.shared.tally
     }
 
     pub(crate) fn pool(&self) -> &PgPool {

@@ -21,6 +21,7 @@ use std::{
     time::Duration,
 };
 
+use serde::Serialize;
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::{
     sync::Notify,
@@ -31,6 +32,7 @@ use uuid::Uuid;
 
 use crate::{
     error::{Error, Throttled},
+    rollups::{Measure, Tally},
     session::Session,
 };
 
@@ -51,6 +53,37 @@ impl Default for ErrorBudget {
             window: Duration::from_secs(10),
         }
     }
+}
+
+/// The budget as it is shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Shares {
+    /// Permits that processes hold: in use, cooling after an error, or to spare.
+    pub permits: u32,
+    /// Whether requests wait because there are not enough.
+    pub are_short: bool,
+}
+
+/// Looks at how the budget is shared out now.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn shares(pool: &PgPool) -> Result<Shares, Error> {
+    let row = sqlx::query!(
+        r#"
+        SELECT coalesce(sum(permits), 0)::integer AS "permits!", coalesce(bool_or(is_short), false) AS "are_short!"
+        FROM syncline.error_budget_shares
+        WHERE renewed_at >= now() - make_interval(secs => $1)
+        "#,
+        SILENCE.as_secs_f64(),
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(Error::database("read the error budget"))?;
+    Ok(Shares {
+        permits: row.permits.try_into().unwrap_or(0),
+        are_short: row.are_short,
+    })
 }
 
 /// A share that was not renewed for so long is void.
@@ -75,6 +108,7 @@ struct Shared {
     budget: ErrorBudget,
     /// Where the shares are.
     pool: PgPool,
+    tally: Arc<Tally>,
     state: Mutex<State>,
     /// A permit became free.
     freed: Notify,
@@ -182,6 +216,7 @@ impl Drop for Permit {
         if !self.has_succeeded {
             state.cooling.push_back(Instant::now() + window);
             metrics::counter!("syncline_error_answers_total").increment(1);
+            shared.tally.note(Measure::ErrorAnswer, Duration::ZERO);
         }
         drop(state);
         shared.freed.notify_one();
@@ -209,11 +244,12 @@ impl fmt::Debug for Purse {
 }
 
 impl Purse {
-    pub(crate) fn new(pool: PgPool, budget: ErrorBudget) -> Self {
+    pub(crate) fn new(pool: PgPool, budget: ErrorBudget, tally: Arc<Tally>) -> Self {
         Self {
             shared: Arc::new(Shared {
                 budget,
                 pool,
+                tally,
                 state: Mutex::new(State::new(Instant::now())),
                 freed: Notify::new(),
                 wanted: Notify::new(),
@@ -246,6 +282,9 @@ impl Purse {
             let _ = timeout(MAX_INLINE_WAIT / 20, freed).await;
         }
         metrics::counter!("syncline_error_budget_exhausted_total").increment(1);
+        self.shared
+            .tally
+            .note(Measure::BudgetExhausted, Duration::ZERO);
         Err(Throttled {
             after: self.shared.budget.window / 2,
         })

@@ -19,6 +19,7 @@ mod perform;
 mod place;
 pub mod registry;
 pub mod retry;
+pub mod rollups;
 pub mod schedule;
 mod session;
 pub mod testing;

@@ -7,6 +7,7 @@
 //! | dead jobs | until somebody retries or deletes them |
 //! | rows of workers that ended | [`Retention::workers`], and while a lane of theirs waits to be rescued |
 //! | pauses | until they are resumed or their time has come |
+//! | measurements | as far as [`rollups::Window`] looks back, and a little longer |
 //! | requests to cancel a running job | until that job has ended |
 //!
 //! Every step is safe to repeat and to run beside others, and stands for itself: what one could not do the
@@ -21,6 +22,7 @@ use crate::{
     admin::{self, Request},
     counts,
     error::Error,
+    rollups,
 };
 
 /// Days for which history's partitions are made ahead.
@@ -50,6 +52,8 @@ pub struct Report {
     pub cancelled: u64,
     /// Requests to cancel deleted whose job had ended.
     pub requests: u64,
+    /// Rows of measurements deleted.
+    pub measurements: u64,
     /// Changes of counts folded.
     pub folded: u64,
 }
@@ -81,6 +85,7 @@ pub async fn run(pool: &PgPool, retention: Retention) -> Result<Report, Error> {
         pauses: forget_pauses(pool).await?,
         cancelled: cancel_put_back(pool).await?,
         requests: forget_requests(pool).await?,
+        measurements: rollups::forget(pool).await?,
         folded: counts::fold(pool).await?,
     })
 }

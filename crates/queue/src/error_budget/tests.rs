@@ -15,7 +15,7 @@ async fn a_fleet_whose_every_request_fails_stays_within_the_budget() {
     let until = Instant::now() + BUDGET.window * 5;
     let mut requests = Vec::new();
     for _process in 0..3 {
-        let purse = Purse::new(database.pool().clone(), BUDGET);
+        let purse = Purse::new(database.pool().clone(), BUDGET, Arc::default());
         for _job in 0..4 {
             let (purse, answers) = (purse.clone(), Arc::clone(&answers));
             requests.push(async move {
@@ -49,7 +49,7 @@ async fn a_fleet_whose_every_request_fails_stays_within_the_budget() {
 #[tokio::test]
 async fn answers_give_their_permit_back_at_once() {
     let database = TestDatabase::new().await;
-    let purse = Purse::new(database.pool().clone(), BUDGET);
+    let purse = Purse::new(database.pool().clone(), BUDGET, Arc::default());
 
     for _ in 0..BUDGET.errors * 5 {
         purse.permit().await.unwrap().succeeded();
@@ -63,7 +63,7 @@ async fn a_spent_budget_makes_jobs_snooze() {
         window: Duration::from_mins(1),
         ..BUDGET
     };
-    let purse = Purse::new(database.pool().clone(), budget);
+    let purse = Purse::new(database.pool().clone(), budget, Arc::default());
     for _ in 0..budget.errors {
         drop(purse.permit().await.unwrap());
     }
@@ -78,8 +78,8 @@ async fn a_spent_budget_makes_jobs_snooze() {
 async fn a_second_process_gets_its_share_of_a_busy_one() {
     let database = TestDatabase::new().await;
     let (first, second) = (
-        Purse::new(database.pool().clone(), BUDGET),
-        Purse::new(database.pool().clone(), BUDGET),
+        Purse::new(database.pool().clone(), BUDGET, Arc::default()),
+        Purse::new(database.pool().clone(), BUDGET, Arc::default()),
     );
     let mut busy = Vec::new();
     while busy.len() < BUDGET.errors as usize {

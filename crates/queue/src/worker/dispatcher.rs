@@ -39,6 +39,7 @@ use crate::{
     ids::{JobId, Lane, Queue},
     job::chain,
     meters::Meters,
+    rollups::Measure,
     session::{Session, patiently},
 };
 
@@ -105,7 +106,11 @@ impl Dispatcher {
             session: Session::like(client.pool()),
             work: client.work(),
             free: settings.slots.clone(),
-            purse: Purse::new(client.pool().clone(), settings.error_budget),
+            purse: Purse::new(
+                client.pool().clone(),
+                settings.error_budget,
+                Arc::clone(client.tally()),
+            ),
             meters: Meters::default(),
             client,
             settings,
@@ -450,6 +455,9 @@ impl Dispatcher {
         self.running.insert(job.id, running);
         self.channels.running.fetch_add(1, Ordering::Relaxed);
         self.meters.started(&job);
+        self.client
+            .tally()
+            .note_job(Measure::Wait, job.queue, &job.kind, job.waited);
         let ready = Ready {
             ticket: Some(self.channels.tickets.of(&job, &stop)),
             limiter: owned.limiter.clone(),

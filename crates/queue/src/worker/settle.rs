@@ -6,7 +6,10 @@
 use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use sqlx::PgPool;
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
 
 use crate::{
     attempt::Started,
@@ -17,6 +20,7 @@ use crate::{
     meters::{Ended, Meters},
     registry::{KindPolicy, Registry},
     retry::RetryPolicy,
+    rollups::{Measure, Tally},
     session::{Session, patiently},
     worker::{Completion, Stop},
 };
@@ -70,6 +74,15 @@ impl Outcome {
             Self::Snooze { .. } => Ended::Snoozed,
             Self::HandedBack => Ended::HandedBack,
             Self::Fenced => Ended::Fenced,
+        }
+    }
+
+    /// What is measured of such an end: whether the job got anywhere.
+    fn measure(&self) -> Option<Measure> {
+        match self {
+            Self::Done | Self::Written => Some(Measure::Completed),
+            Self::Retry { .. } | Self::Dead { .. } => Some(Measure::Failed),
+            Self::Cancelled { .. } | Self::Snooze { .. } | Self::HandedBack | Self::Fenced => None,
         }
     }
 
@@ -146,6 +159,8 @@ fn stored(text: String) -> String {
 pub(crate) struct Settlement {
     pub(crate) job: Arc<Started>,
     pub(crate) outcome: Outcome,
+    /// From its start to its end.
+    pub(crate) took: Duration,
 }
 
 /// Told to the dispatcher once it is written.
@@ -174,6 +189,7 @@ impl Tickets {
         Ticket {
             job: Arc::clone(job),
             stop: stop.clone(),
+            began: Instant::now(),
             tickets: Some(self.clone()),
         }
     }
@@ -183,6 +199,7 @@ impl Tickets {
 pub(crate) struct Ticket {
     job: Arc<Started>,
     stop: Stop,
+    began: Instant,
     tickets: Option<Tickets>,
 }
 
@@ -198,6 +215,7 @@ impl Ticket {
         let _ = tickets.ended.send(Settlement {
             job: Arc::clone(&self.job),
             outcome,
+            took: self.began.elapsed(),
         });
     }
 }
@@ -208,6 +226,7 @@ impl Drop for Ticket {
             let settlement = Settlement {
                 job: Arc::clone(&self.job),
                 outcome: Outcome::HandedBack.unless_stopped(&self.stop),
+                took: self.began.elapsed(),
             };
             let _ = tickets.ended.send(settlement);
         }
@@ -262,6 +281,7 @@ impl Settler {
             let written = std::mem::take(&mut batch);
             let accepted = self.write_until_done(&written).await;
             report(&written, &accepted, &mut self.meters);
+            measure(self.client.tally(), &written, &accepted);
             self.client.jobs_ended();
             for settlement in &written {
                 let parks_lane = matches!(
@@ -319,7 +339,11 @@ pub(crate) async fn write_one<C: Send + Sync + 'static>(
         .policy(&job.kind)
         .map_or(RetryPolicy::STANDARD, |policy| policy.retry);
     let outcome = Outcome::of(&job, answer, policy);
-    let settlement = [Settlement { job, outcome }];
+    let settlement = [Settlement {
+        job,
+        outcome,
+        took: Duration::ZERO,
+    }];
     let mut connection = pool
         .acquire()
         .await
@@ -329,9 +353,20 @@ pub(crate) async fn write_one<C: Send + Sync + 'static>(
     Ok(())
 }
 
+/// Of those that count: what was refused, somebody else has measured, or will.
+fn measure(tally: &Tally, settlements: &[Settlement], accepted: &HashSet<JobId>) {
+    let counted = settlements.iter().filter(|settlement| {
+        accepted.contains(&settlement.job.id) || matches!(settlement.outcome, Outcome::Written)
+    });
+    tally.note_jobs(counted.filter_map(|Settlement { job, outcome, took }| {
+        let measure = outcome.measure()?;
+        Some((measure, job.queue, job.kind.as_str(), *took))
+    }));
+}
+
 /// One log line and one count for each attempt's end.
 fn report(settlements: &[Settlement], accepted: &HashSet<JobId>, meters: &mut Meters) {
-    for Settlement { job, outcome } in settlements {
+    for Settlement { job, outcome, .. } in settlements {
         let is_refused = !accepted.contains(&job.id) && !matches!(outcome, Outcome::Written);
         let ended = if is_refused {
             Ended::Fenced

@@ -11,6 +11,7 @@ use crate::{
     Failure, JobId, JobState, NewJob,
     backend::Performer,
     enqueue, enqueue_many,
+    rollups::{self, Measure, Window},
     testing::{
         self,
         probe::{self, Act, Probe, Seen},

@@ -123,7 +123,7 @@ impl Columns {
             && self.put_back.run.ids.is_empty()
     }
 
-    fn push(&mut self, Settlement { job, outcome }: &Settlement) {
+    fn push(&mut self, Settlement { job, outcome, .. }: &Settlement) {
         let status = |status: &Option<u16>| status.and_then(|status| i16::try_from(status).ok());
         let mut fail = |to: Which, class: &str, message: &str, http_status| {
             let failed = match to {

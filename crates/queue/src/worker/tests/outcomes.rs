@@ -256,3 +256,29 @@ async fn a_running_job_whose_row_was_written_meanwhile_is_completed() {
 
     assert_eq!((job.state, job.attempt), (JobState::Completed, 1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_measured_is_in_the_rollups() {
+    let database = TestDatabase::new().await;
+    let pool = database.pool();
+    let (client, seen) = (client(pool), Seen::new());
+    let done = probe::add(pool, &Probe::in_lane("a", Act::Done)).await;
+    probe::add(pool, &Probe::in_lane("b", Act::Fail)).await;
+    probe::add(pool, &Probe::in_lane("c", Act::SnoozeMs(60_000))).await;
+
+    let worker = Running::start(&client, &seen, quick_settings()).await;
+    ended(&client, done).await;
+    while seen.runs.lock().unwrap().len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    worker.drain().await;
+    client.tally().store(pool).await.unwrap();
+
+    let rollup = rollups::read(pool, Window::Hour, true).await.unwrap();
+    let count = |measure| {
+        let series = rollup.of_kind(measure, "sync", "probe");
+        series.map_or(0, |series| series.total.count())
+    };
+    assert_eq!(count(Measure::Wait), 3, "each start");
+    assert_eq!((count(Measure::Completed), count(Measure::Failed)), (1, 1));
+}
