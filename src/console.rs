@@ -41,6 +41,7 @@ mod redact;
 mod schedules;
 mod search;
 mod shown;
+mod times;
 mod webhooks;
 mod workers;
 

@@ -29,6 +29,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use http::HeaderMap;
 use merge_client::webhook;
 use metrics::{Counter, Histogram};
+use queue::rollups::{Measure, Tally};
 use serde::Serialize;
 use store::Keyring;
 use store::webhook_deliveries::NewDelivery;
@@ -63,16 +64,18 @@ pub(super) struct Receiver {
     limits: Limits,
     /// Lets a refusal into the log now and then.
     refusals: LogGate,
-    stored: Tally,
+    stored: Meters,
+    /// For the console.
+    measured: Arc<Tally>,
 }
 
-/// What is told of one verdict.
-struct Tally {
+/// The metrics of one verdict.
+struct Meters {
     received: Counter,
     acknowledged: Histogram,
 }
 
-impl Tally {
+impl Meters {
     fn of(verdict: &'static str) -> Self {
         Self {
             received: metrics::counter!("syncline_webhook_received_total", "verdict" => verdict),
@@ -80,9 +83,9 @@ impl Tally {
         }
     }
 
-    fn count(&self, started: Instant) {
+    fn count(&self, took: Duration) {
         self.received.increment(1);
-        self.acknowledged.record(started.elapsed());
+        self.acknowledged.record(took);
     }
 }
 
@@ -94,7 +97,8 @@ impl Receiver {
             inbox: app.inbox.clone(),
             limits: Limits::of(app),
             refusals: LogGate::default(),
-            stored: Tally::of("stored"),
+            stored: Meters::of("stored"),
+            measured: Arc::clone(app.queue.tally()),
         })
     }
 
@@ -130,14 +134,17 @@ pub(super) async fn receive(
 ) -> Result<Json<Receipt>, Problem> {
     let started = Instant::now();
     let taken = AssertUnwindSafe(receiver.take(request)).catch_unwind();
-    match taken.await.unwrap_or(Err(Refusal::Broken)) {
+    let outcome = taken.await.unwrap_or(Err(Refusal::Broken));
+    let took = started.elapsed();
+    match outcome {
         Ok(()) => {
-            receiver.stored.count(started);
+            receiver.stored.count(took);
+            receiver.measured.note(Measure::Acknowledgement, took);
             Ok(Json(Receipt { received: true }))
         }
         Err(refusal) => {
             let verdict = refusal.as_str();
-            Tally::of(verdict).count(started);
+            Meters::of(verdict).count(took);
             if let Some(left_out) = receiver.refusals.pass() {
                 tracing::warn!(verdict, reason = %refusal, left_out, "webhook refused");
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ValueEnum;
 use sqlx::PgPool;
+use queue::job::chain;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,9 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Connections of the API's own: no burst of jobs makes a webhook or a person wait for one.
 const API_CONNECTIONS: u32 = 10;
+
+/// How often what was measured is stored: as much as is lost when we are killed.
+const ROLLUP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long a stop waits until the webhooks kept last are handed to the workers.
 const SETTLING: Duration = Duration::from_secs(2);
@@ -199,6 +203,11 @@ impl Service {
                 ("scheduler", Ok(()))
             });
         }
+        let measured = self.app.clone();
+        self.roles.spawn(async move {
+            store_measured(&measured).await;
+            ("rollups", Ok(()))
+        });
     }
 
     /// Keeps metrics up to date, and serves them at an address of their own, if they have one.
@@ -263,9 +272,28 @@ impl Service {
                 outcome = Err(failure);
             }
         }
+        // Once more, with what the roles measured while they stopped.
+        let (tally, pool) = (self.app.queue.tally(), &self.app.pool);
+        if let Err(error) = tally.store(pool).await {
+            let (error, lost) = (chain(&error), tally.waiting());
+            tracing::warn!(error, lost, "the last measurements could not be stored");
+        }
         self.app.pool.close().await;
         tracing::info!("stopped");
         outcome
+    }
+}
+
+/// Stores what this process measured, every few seconds until the stop.
+async fn store_measured(app: &App) {
+    let pause = || {
+        app.shutdown
+            .run_until_cancelled(tokio::time::sleep(ROLLUP_INTERVAL))
+    };
+    while pause().await.is_some() {
+        if let Err(error) = app.queue.tally().store(&app.pool).await {
+            tracing::warn!(error = chain(&error), "cannot store what was measured yet");
+        }
     }
 }
 

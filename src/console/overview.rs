@@ -2,12 +2,14 @@
 
 use askama::Template;
 use axum::{extract::State, response::Response};
+use queue::rollups::{self, Window};
 
 use super::{
     fault::Fault,
     guard::Visit,
     page::{self, Frame},
     shown::{Bar, age, bars, grouped},
+    times::{TimesRow, TrafficRow},
 };
 use crate::app::App;
 use crate::ops::health::{Finding, QueueState, Severity, Snapshot};
@@ -27,6 +29,11 @@ struct OverviewPage {
     running: String,
     slots: String,
     completed_today: String,
+    windows: [&'static str; 3],
+    times: Vec<TimesRow>,
+    traffic: Vec<TrafficRow>,
+    budget: String,
+    is_short: bool,
     accounts: Vec<(&'static str, String)>,
 }
 
@@ -97,6 +104,11 @@ pub(super) async fn show(State(app): State<App>, visit: Visit) -> Result<Respons
         .count();
     // The worst comes first.
     let only = (troubles == 1).then(|| findings.remove(0).page);
+    let mut rollups = vec![snapshot.last_hour.clone()];
+    for window in [Window::Day, Window::Week] {
+        rollups.push(rollups::read(&app.pool, window, false).await?);
+    }
+    let (shares, allowed) = (snapshot.budget, app.config.merge.errors);
     let sum = |number: fn(&QueueState) -> u64| grouped(snapshot.queues.values().map(number).sum());
     page::render(&OverviewPage {
         frame: Frame::of(&visit, "", "Overview"),
@@ -109,6 +121,11 @@ pub(super) async fn show(State(app): State<App>, visit: Visit) -> Result<Respons
         running: sum(|queue| queue.running),
         slots: sum(|queue| queue.slots),
         completed_today: sum(|queue| queue.completed_today),
+        windows: Window::ALL.map(Window::as_str),
+        times: rollups.iter().map(TimesRow::of_all).collect(),
+        traffic: rollups.iter().map(TrafficRow::of).collect(),
+        budget: format!("{} of {allowed}", shares.permits),
+        is_short: shares.are_short,
         accounts: snapshot
             .accounts
             .iter()

@@ -2,12 +2,13 @@
 
 use askama::Template;
 use axum::{
-    extract::{RawPathParams, State},
+    extract::{RawPathParams, RawQuery, State},
     response::Response,
 };
 use chrono::{DateTime, Utc};
 use queue::lanes::{self, LaneView};
 use queue::pause::{Pause, Scope};
+use queue::rollups::{self, Window};
 
 use super::{
     fault::Fault,
@@ -17,6 +18,7 @@ use super::{
     overview::QueueRow,
     page::{self, Frame},
     shown::When,
+    times::{self, TimesRow},
 };
 use crate::app::App;
 use crate::ops::health::Snapshot;
@@ -30,6 +32,8 @@ struct QueuesPage {
     frame: Frame,
     pauses: Vec<PauseRow>,
     queues: Vec<QueueRow>,
+    windows: [(&'static str, &'static str, bool); 3],
+    times: Vec<TimesRow>,
     kinds: Vec<&'static str>,
     lanes: Vec<LaneRow>,
 }
@@ -102,7 +106,18 @@ impl LaneRow {
     }
 }
 
-pub(super) async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+pub(super) async fn show(
+    State(app): State<App>,
+    visit: Visit,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Fault> {
+    let query = Form::parse(query.unwrap_or_default().as_bytes());
+    let named = query.text("window").unwrap_or(Window::Hour.as_str());
+    let window = Window::ALL
+        .into_iter()
+        .find(|window| window.as_str() == named);
+    let window = window.ok_or_else(|| Fault::field("window", "must be 1h, 24h or 7d"))?;
+    let rollup = rollups::read(&app.pool, window, true).await?;
     let snapshot = Snapshot::take(&app.pool, visit.now).await?;
     let lanes = lanes::list(&app.pool, LANES).await?;
     page::render(&QueuesPage {
@@ -113,6 +128,8 @@ pub(super) async fn show(State(app): State<App>, visit: Visit) -> Result<Respons
             .into_iter()
             .map(|pause| PauseRow::of(pause, visit.now))
             .collect(),
+        windows: Window::ALL.map(|other| (other.as_str(), times::in_words(other), other == window)),
+        times: TimesRow::of_queues(&rollup),
         kinds: jobs::registry().kinds(),
         lanes: lanes
             .into_iter()

@@ -1,6 +1,6 @@
 //! How times, spans and numbers are shown.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use askama::filters::HtmlSafe;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -61,6 +61,17 @@ pub(super) fn took(span: TimeDelta) -> String {
         ..1_000 => format!("{millis} ms"),
         1_000..60_000 => format!("{}.{:02} s", millis / 1_000, millis % 1_000 / 10),
         _ => age(span),
+    }
+}
+
+/// How long something takes, with two digits that matter: `0.4 ms`, `12 ms`, `1.3 s`, `4 min`.
+pub(super) fn span(time: Duration) -> String {
+    let millis = time.as_secs_f64() * 1_000.0;
+    match millis {
+        ..9.95 => format!("{millis:.1} ms"),
+        9.95..999.5 => format!("{millis:.0} ms"),
+        999.5..9_950.0 => format!("{:.1} s", millis / 1_000.0),
+        _ => age(TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX)),
     }
 }
 
@@ -133,6 +144,20 @@ mod tests {
         ];
         for (millis, expected) in cases {
             assert_eq!(took(TimeDelta::milliseconds(millis)), expected);
+        }
+    }
+
+    #[test]
+    fn figures_have_the_digits_that_matter() {
+        let cases = [
+            (400, "0.4 ms"),
+            (12_300, "12 ms"),
+            (999_900, "1.0 s"),
+            (12_000_000, "12 s"),
+            (240_000_000, "4 min"),
+        ];
+        for (micros, expected) in cases {
+            assert_eq!(span(Duration::from_micros(micros)), expected);
         }
     }
 

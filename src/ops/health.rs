@@ -8,7 +8,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use queue::JobState;
 use queue::admin::groups::{self, DeadGroup};
 use queue::counts::{self, Count};
+use queue::error_budget::{self, Shares};
 use queue::pause::{self, Pause};
+use queue::rollups::{self, Rollup, Window};
 use queue::schedule::{self, ScheduleView};
 use queue::workers::{self, WorkerView};
 use sqlx::PgPool;
@@ -17,6 +19,8 @@ use store::webhook_deliveries;
 
 use super::Error;
 use super::words::{age, plural, plural_are};
+
+mod merge;
 
 /// Due for longer than this, a job is late.
 const LATE: TimeDelta = TimeDelta::minutes(5);
@@ -44,6 +48,10 @@ pub struct Snapshot {
     pub accounts: Vec<StatusCount>,
     /// Since when the oldest delivery waits.
     pub delivery_waits_since: Option<DateTime<Utc>>,
+    /// What was measured in the last hour.
+    pub last_hour: Rollup,
+    /// How much of the error budget is in whose hands.
+    pub budget: Shares,
 }
 
 /// A queue in numbers.
@@ -127,6 +135,8 @@ impl Snapshot {
         let groups = groups::list(pool, GROUPS).await?;
         let schedules = schedule::list(pool).await?;
         let pauses = pause::list(pool).await?;
+        let last_hour = rollups::read(pool, Window::Hour, false).await?;
+        let budget = error_budget::shares(pool).await?;
         let mut conn = pool.acquire().await?;
         Ok(Self {
             now,
@@ -137,6 +147,8 @@ impl Snapshot {
             schedules,
             accounts: linked_accounts::count_by_status(&mut conn).await?,
             delivery_waits_since: webhook_deliveries::waiting_since(&mut conn).await?,
+            last_hour,
+            budget,
         })
     }
 
@@ -149,6 +161,7 @@ impl Snapshot {
         self.look_at_dead(&mut findings);
         self.look_at_schedules(&mut findings);
         self.look_at_accounts(&mut findings);
+        self.look_at_merge(&mut findings);
         findings.sort_by_key(|finding| finding.severity);
         findings
     }

@@ -17,6 +17,12 @@ pub fn plural_are(count: u64, what: &str) -> String {
     format!("{} {verb}", plural(count, what))
 }
 
+/// `1 job was`, `2 jobs were`.
+pub fn plural_were(count: u64, what: &str) -> String {
+    let verb = if count == 1 { "was" } else { "were" };
+    format!("{} {verb}", plural(count, what))
+}
+
 /// With a comma between each three digits.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();

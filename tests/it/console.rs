@@ -8,3 +8,4 @@ mod forms;
 mod hostile;
 mod pages;
 mod roles;
+mod times;

@@ -40,6 +40,11 @@ fn well() -> Snapshot {
         schedules: Vec::new(),
         accounts: Vec::new(),
         delivery_waits_since: None,
+        last_hour: Rollup::empty(Window::Hour),
+        budget: Shares {
+            permits: 3,
+            are_short: false,
+        },
     }
 }
 

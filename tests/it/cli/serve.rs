@@ -6,6 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use merge_sandbox::{AccountPlan, CompleteLink, Options, Running, Sandbox, WebhookTarget};
+use queue::rollups::{Measure, Window};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -185,6 +186,7 @@ async fn links_syncs_and_stops_without_a_secret_in_its_log() {
 
     let log = read(&serve.log);
     assert_eq!(status.code(), Some(0), "{}", serve.text());
+    assert_all_was_measured(&database).await;
     assert!(log.contains(r#""message":"stopped""#), "{}", serve.text());
     assert!(
         metrics.contains("# HELP syncline_jobs_finished_total "),
@@ -210,6 +212,21 @@ async fn links_syncs_and_stops_without_a_secret_in_its_log() {
         words.find(|word| word.starts_with("at_") && word.len() > 16),
         None
     );
+}
+
+/// Whatever completed is in the rollups, up to the very end.
+async fn assert_all_was_measured(database: &TestDatabase) {
+    let pool = database.pool();
+    let completed = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM syncline.job_history WHERE state = 'completed'"#
+    );
+    let completed = completed.fetch_one(pool).await.unwrap();
+    let rollup = queue::rollups::read(pool, Window::Day, false)
+        .await
+        .unwrap();
+    let measured = rollup.of_all(Measure::Completed).unwrap();
+    assert_eq!(i64::try_from(measured.total.count()).unwrap(), completed);
+    assert!(completed > 0);
 }
 
 fn read(log: &Path) -> String {

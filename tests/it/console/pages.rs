@@ -48,6 +48,7 @@ async fn pages(app: &TestApp, visitor: &Visitor<'_>) -> Vec<String> {
         "schedules",
         "webhooks",
         "accounts",
+        "queues?window=7d",
         "audit",
         "search?q=nothing",
     ];

@@ -128,6 +128,11 @@ impl TestApp {
         self.database.url()
     }
 
+    /// What this process has measured and not yet stored.
+    pub(crate) fn tally(&self) -> &queue::rollups::Tally {
+        self.app.queue.tally()
+    }
+
     /// Makes a request in process, through every layer of the router.
     pub(crate) async fn call(&self, call: Call) -> Answer {
         let answer = self.call_only(call).await;
