@@ -30,6 +30,7 @@ mod fault;
 mod guard;
 mod job;
 mod jobs;
+mod keys;
 mod live;
 mod login;
 mod overview;
@@ -42,6 +43,7 @@ mod schedules;
 mod search;
 mod shown;
 mod times;
+mod users;
 mod webhooks;
 mod workers;
 
@@ -64,6 +66,8 @@ pub fn router(app: App) -> Router {
         .route("/console/webhooks/{id}", get(webhooks::show))
         .route("/console/accounts", get(accounts::list))
         .route("/console/accounts/{id}", get(account::show))
+        .route("/console/users", get(users::list))
+        .route("/console/keys", get(keys::list))
         .route("/console/audit", get(audit::list))
         .route("/console/search", get(search::find))
         .route("/console/live", get(live::follow));
@@ -76,6 +80,8 @@ pub fn router(app: App) -> Router {
         .route("/console/schedules/{name}/{action}", post(schedules::act))
         .route("/console/webhooks/{id}/{action}", post(webhooks::act))
         .route("/console/accounts/{id}/{action}", post(account::act))
+        .route("/console/users/{action}", post(users::act))
+        .route("/console/keys/{action}", post(keys::act))
         .route("/console/logout", post(login::log_out));
     let open = Router::new()
         .route("/console", get(overview::redirect))

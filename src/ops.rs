@@ -11,6 +11,7 @@ mod deed;
 pub mod groups;
 pub mod health;
 pub mod jobs;
+pub mod keys;
 pub mod queues;
 pub mod schedules;
 pub mod users;

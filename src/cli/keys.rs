@@ -3,16 +3,11 @@ use std::io::{self, Write as _};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueEnum};
-use sqlx::PgPool;
 use store::ApiKeyId;
-use store::api_keys::{self, NewApiKey};
 
-use crate::api::ApiKey;
+use super::of_terminal;
 use crate::config::Config;
-use crate::database;
-
-/// Keys listed in one query.
-const PAGE: u16 = 200;
+use crate::ops::{Ops, keys};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -70,44 +65,36 @@ enum Scope {
     Admin,
 }
 
-impl Scope {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Link => "link",
-            Self::Read => "read",
-            Self::Endpoints => "endpoints",
-            Self::Operate => "operate",
-            Self::Admin => "admin",
+impl From<Scope> for keys::Scope {
+    fn from(scope: Scope) -> Self {
+        match scope {
+            Scope::Link => Self::Link,
+            Scope::Read => Self::Read,
+            Scope::Endpoints => Self::Endpoints,
+            Scope::Operate => Self::Operate,
+            Scope::Admin => Self::Admin,
         }
     }
 }
 
 /// Runs one of the verbs on keys. The database must have been migrated.
 pub(super) async fn run(args: Args, config: &Config) -> anyhow::Result<()> {
-    let pool = database::connect(&config.database).await?;
+    let ops = of_terminal(config).await?;
     match args.command {
-        Command::Create(new) => create(&pool, &new).await,
-        Command::List { json } => list(&pool, json).await,
-        Command::Revoke { id } => revoke(&pool, id).await,
+        Command::Create(new) => create(&ops, new).await,
+        Command::List { json } => list(&ops, json).await,
+        Command::Revoke { id } => Ok(ops.revoke_key(id).await?),
     }
 }
 
-async fn create(pool: &PgPool, new: &New) -> anyhow::Result<()> {
-    let key = ApiKey::generate();
-    let scopes: Vec<String> = new
-        .scope
-        .iter()
-        .map(|scope| scope.as_str().to_owned())
-        .collect();
-    let row = NewApiKey {
-        name: &new.name,
-        prefix: key.prefix(),
-        key_hash: key.digest(),
-        scopes: &scopes,
-        organization_id: new.organization.as_deref(),
+async fn create(ops: &Ops, new: New) -> anyhow::Result<()> {
+    let wanted = keys::NewKey {
+        name: new.name,
+        scopes: new.scope.into_iter().map(Into::into).collect(),
+        organization_id: new.organization,
         expires_at: new.expires_at,
     };
-    let id = api_keys::create(&mut *pool.acquire().await?, &row).await?;
+    let (id, key) = ops.create_key(&wanted).await?;
     let mut out = io::stdout().lock();
     if new.json {
         writeln!(
@@ -121,18 +108,8 @@ async fn create(pool: &PgPool, new: &New) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn list(pool: &PgPool, is_json: bool) -> anyhow::Result<()> {
-    let mut conn = pool.acquire().await?;
-    let mut keys = Vec::new();
-    loop {
-        let last = keys.last().map(|key: &api_keys::ApiKey| key.id);
-        let page = api_keys::list(&mut conn, last, PAGE).await?;
-        let is_last = page.len() < usize::from(PAGE);
-        keys.extend(page);
-        if is_last {
-            break;
-        }
-    }
+async fn list(ops: &Ops, is_json: bool) -> anyhow::Result<()> {
+    let keys = ops.keys().await?;
     let mut out = io::stdout().lock();
     if is_json {
         let text = serde_json::to_string_pretty(&keys).context("cannot write the keys as JSON")?;
@@ -160,11 +137,5 @@ async fn list(pool: &PgPool, is_json: bool) -> anyhow::Result<()> {
             key.name
         )?;
     }
-    Ok(())
-}
-
-async fn revoke(pool: &PgPool, id: ApiKeyId) -> anyhow::Result<()> {
-    let is_known = api_keys::revoke(&mut *pool.acquire().await?, id).await?;
-    anyhow::ensure!(is_known, "there is no key {id}");
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::ops::{Deed, Role};
 
 /// The pages of the bar: address, name, key behind `g`.
-const TABS: [(&str, &str, char); 9] = [
+const TABS: [(&str, &str, char); 10] = [
     ("", "Overview", 'o'),
     ("jobs", "Jobs", 'j'),
     ("dead", "Dead", 'd'),
@@ -20,6 +20,7 @@ const TABS: [(&str, &str, char); 9] = [
     ("schedules", "Schedules", 's'),
     ("webhooks", "Webhooks", 'h'),
     ("accounts", "Accounts", 'a'),
+    ("users", "Access", 'c'),
     ("audit", "Audit", 'u'),
 ];
 

@@ -97,6 +97,10 @@ deeds! {
     UserRemove = "user.remove", Admin;
     /// Give a user another password.
     UserPassword = "user.password", Admin;
+    /// Make an API key.
+    KeyCreate = "key.create", Admin;
+    /// Withdraw an API key for good.
+    KeyRevoke = "key.revoke", Admin;
     /// Begin a session.
     LogIn = "session.login", Viewer;
     /// End it.
@@ -119,7 +123,9 @@ mod tests {
         let viewers: Vec<_> = Deed::ALL.iter().filter(of_viewers).collect();
         assert_eq!(viewers, [&Deed::LogIn, &Deed::LogOut]);
         for deed in Deed::ALL {
-            if deed.as_str().contains("delete") || deed.as_str().starts_with("user.") {
+            let name = deed.as_str();
+            let gives_access = name.starts_with("user.") || name.starts_with("key.");
+            if name.contains("delete") || gives_access {
                 assert_eq!(deed.needs(), Role::Admin, "{deed}");
             }
         }

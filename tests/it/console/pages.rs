@@ -48,6 +48,8 @@ async fn pages(app: &TestApp, visitor: &Visitor<'_>) -> Vec<String> {
         "schedules",
         "webhooks",
         "accounts",
+        "users",
+        "keys",
         "queues?window=7d",
         "audit",
         "search?q=nothing",
