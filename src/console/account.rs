@@ -234,9 +234,12 @@ fn sentence(account: &LinkedAccount, proofs: &[Proof]) -> String {
         }
         AccountStatus::Deleting => return "It is being deleted.".to_owned(),
         AccountStatus::RelinkNeeded => {
-            return "The customer has to sign in again at their system: your product asks for a new link token \
-                    (relink-integration) and opens the dialog with it. What Merge has is still read."
-                .to_owned();
+            let why = account.last_error.as_deref();
+            let why = why.map_or_else(String::new, |why| format!("{why}. "));
+            return format!(
+                "{why}The customer has to sign in again at their system: your product asks for a new link token \
+                 (relink-integration) and opens the dialog with it. What Merge has is still read."
+            );
         }
         AccountStatus::Error => {
             let why = account

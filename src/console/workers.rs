@@ -8,7 +8,7 @@ use axum::{
 use chrono::{DateTime, Utc};
 use queue::admin::{self, Filter};
 use queue::workers::{self, Ask, WorkerView};
-use queue::{JobState, WorkerId};
+use queue::{JobId, JobState, WorkerId};
 
 use super::{
     fault::Fault,
@@ -22,6 +22,8 @@ use crate::app::App;
 
 /// Workers on the page, those that ended lately among them.
 const WORKERS: u16 = 50;
+/// Jobs shown of those that ran in a worker that was lost.
+const CUT_OFF: u16 = 10;
 /// Running jobs on the page.
 const RUNNING: u16 = 500;
 
@@ -49,6 +51,8 @@ struct WorkerRow {
     slots: u64,
     by_queue: Vec<(String, u64)>,
     jobs: Vec<JobRow>,
+    /// What ran in it when it was lost.
+    cut_off: Vec<JobId>,
 }
 
 impl WorkerRow {
@@ -83,6 +87,7 @@ impl WorkerRow {
             slots: by_queue.iter().map(|(_, slots)| slots).sum(),
             by_queue,
             jobs,
+            cut_off: Vec::new(),
         }
     }
 }
@@ -99,8 +104,12 @@ pub(super) async fn list(State(app): State<App>, visit: Visit) -> Result<Respons
         let jobs = of_it.map(|job| JobRow::of(job, visit.now)).collect();
         WorkerRow::of(worker, jobs, visit.now)
     });
+    let mut rows: Vec<_> = rows.collect();
+    for row in rows.iter_mut().filter(|row| row.state == "lost") {
+        row.cut_off = workers::cut_off(&app.pool, row.id, CUT_OFF).await?;
+    }
     page::render(&WorkersPage {
-        workers: rows.collect(),
+        workers: rows,
         frame: Frame::of(&visit, "workers", "Workers"),
     })
 }

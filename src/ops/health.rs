@@ -18,12 +18,14 @@ use store::linked_accounts::{self, AccountStatus, StatusCount};
 use store::webhook_deliveries;
 
 use super::Error;
-use super::words::{age, plural, plural_are};
+use super::words::{age, plural, plural_are, plural_were};
 
 mod merge;
 
 /// Due for longer than this, a job is late.
 const LATE: TimeDelta = TimeDelta::minutes(5);
+/// A worker that was lost is told of for so long.
+const LOST_LATELY: TimeDelta = TimeDelta::hours(1);
 /// Groups of dead jobs looked at.
 const GROUPS: u16 = 200;
 /// Workers looked at.
@@ -228,6 +230,31 @@ impl Snapshot {
                 plural_are(silent, "worker")
             );
             findings.push(trouble(&sentence, "workers"));
+        }
+        self.look_at_lost(findings);
+    }
+
+    /// Others have taken over long since; but processes do not end without a word for nothing.
+    fn look_at_lost(&self, findings: &mut Vec<Finding>) {
+        let lost = self
+            .workers
+            .iter()
+            .filter(|worker| worker.state == "dead")
+            .filter_map(|worker| Some((worker, self.now - worker.ended_at?)))
+            .filter(|(_, ago)| *ago < LOST_LATELY);
+        let lost: Vec<_> = lost.collect();
+        if let Some((worker, ago)) = lost.iter().min_by_key(|(_, ago)| *ago) {
+            findings.push(Finding {
+                severity: Severity::Notice,
+                sentence: format!(
+                    "{} lost in the last hour, the last {} ago (process {} on {}); others took over what it held.",
+                    plural_were(lost.len() as u64, "worker"),
+                    age(*ago),
+                    worker.pid,
+                    worker.host
+                ),
+                page: "workers".to_owned(),
+            });
         }
     }
 

@@ -6,7 +6,11 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 
-use crate::{client::Client, error::Error, ids::WorkerId};
+use crate::{
+    client::Client,
+    error::Error,
+    ids::{JobId, WorkerId},
+};
 
 /// A worker: one start of a process.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,6 +88,28 @@ pub async fn list(pool: &PgPool, limit: u16) -> Result<Vec<WorkerView>, Error> {
         lease_left: Duration::try_from_secs_f64(row.lease_seconds).unwrap_or_default(),
     });
     Ok(workers.collect())
+}
+
+/// Jobs that ran in a worker when it ended without a word, the newest first, `limit` at most.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn cut_off(pool: &PgPool, worker: WorkerId, limit: u16) -> Result<Vec<JobId>, Error> {
+    let ids = sqlx::query_scalar!(
+        r#"
+        SELECT job_id
+        FROM syncline.job_attempts
+        WHERE worker_id = $1 AND outcome = 'crashed'
+        ORDER BY started_at DESC, job_id
+        LIMIT $2
+        "#,
+        worker.0,
+        i64::from(limit),
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(Error::database("list what ran in a worker"))?;
+    Ok(ids.into_iter().map(JobId).collect())
 }
 
 /// Asks something of a worker, which hears it within two seconds; false when no such worker lives.

@@ -173,3 +173,25 @@ fn dead_jobs_are_told_until_their_group_is_resolved() {
         );
     }
 }
+
+#[test]
+fn a_worker_that_was_lost_is_told_of_for_an_hour() {
+    for (minutes, is_told) in [(59, true), (61, false)] {
+        let mut snapshot = well();
+        let lost = WorkerView {
+            state: "dead".to_owned(),
+            ended_at: Some(now() - TimeDelta::minutes(minutes)),
+            ..worker()
+        };
+        snapshot.workers.push(lost);
+
+        let findings = snapshot.findings();
+
+        let told = "1 worker was lost in the last hour, the last 59 min ago (process 1 on one); others took over \
+                    what it held.";
+        let is_found = findings
+            .iter()
+            .any(|finding| finding.sentence == told && finding.severity == Severity::Notice);
+        assert_eq!(is_found, is_told, "{findings:?}");
+    }
+}
