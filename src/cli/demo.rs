@@ -5,6 +5,7 @@
 //! sandbox   the simulated Merge, on a port of its own
 //! machine   `serve` with all its roles, in this process, on a real port
 //! product   a customer's backend: links accounts through the public API
+//! incident  with `--incident`: what is broken on purpose
 //! truth     with `--once`: what is stored, compared with what is true at the sandbox
 //! ```
 //!
@@ -23,6 +24,7 @@ use tokio::{
 };
 
 mod ground;
+mod incident;
 mod machine;
 mod product;
 mod progress;
@@ -31,6 +33,7 @@ pub mod truth;
 
 use self::{
     ground::Ground,
+    incident::Incident,
     machine::Machine,
     product::{Account, Customer, Product},
     progress::{Line, Progress, REFRESH, print},
@@ -54,6 +57,9 @@ pub(super) struct Args {
     /// End after the first full sync: compare what is stored with the truth, print a summary as JSON.
     #[arg(long)]
     once: bool,
+    /// When all is in step, break three things, for you to find with the console.
+    #[arg(long, conflicts_with = "once")]
+    incident: bool,
     /// Accounts to link, each of another customer.
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = value_parser!(u32).range(1..=10_000))]
     accounts: u32,
@@ -67,8 +73,14 @@ pub(super) struct Args {
 
 /// Runs the demo to its end: until a signal, or with `--once` until everything was compared.
 pub(super) async fn run(args: Args, sources: Sources) -> Result<()> {
+    ensure!(
+        !args.incident || args.accounts >= incident::ACCOUNTS,
+        "--incident needs three accounts or more; ask for them with --accounts"
+    );
     let started = Instant::now();
-    telemetry::init_logs(&Telemetry::for_people("warn"));
+    // What is broken is to be found at the console.
+    let filter = if args.incident { "off" } else { "warn" };
+    telemetry::init_logs(&Telemetry::for_people(filter));
     let stop = stop::on_signal()?;
     let ground = Ground::prepare(&sources).await?;
     let sandbox = start_sandbox(&args, &ground).await?;
@@ -86,14 +98,14 @@ pub(super) async fn run(args: Args, sources: Sources) -> Result<()> {
         machine: &machine,
     };
     let played = stop.run_until_cancelled(stage.play()).await;
-    if !stage.args.once && matches!(played, Some(Ok(()))) {
+    if !stage.args.once && matches!(played, Some(Ok(_))) {
         stop.cancelled().await;
     }
     print("stopping …");
     let stopped = machine.stop().await;
     sandbox.stop().await;
     ground.leave().await?;
-    played.unwrap_or(Ok(()))?;
+    played.transpose()?;
     stopped
 }
 
@@ -124,7 +136,7 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     /// Links, watches, sums up; with `--once`, compares.
-    async fn play(&self) -> Result<()> {
+    async fn play(&self) -> Result<Option<Incident>> {
         let key = SecretString::from(self.ground.secrets.api_key.clone());
         let product = Product::new(self.machine.api.clone(), key)?;
         self.introduce();
@@ -151,17 +163,27 @@ impl Stage<'_> {
             .sum_up(&product, &accounts, &pace, linking_took)
             .await?;
         if !self.args.once {
-            print(&format!(
-                "\nin step\n{summary}\n\nChanges, syncs, webhooks and polls go on. Ctrl-C ends the demo."
-            ));
-            return Ok(());
+            print(&format!("\nin step\n{summary}"));
+            let incident = self.break_something().await?;
+            print("\nChanges, syncs, webhooks and polls go on. Ctrl-C ends the demo.");
+            return Ok(incident);
         }
         let comparison = self.compare().await?;
         let is_equal = comparison.is_equal();
         summary.truth = Some(comparison.into());
         print_json(&summary)?;
         ensure!(is_equal, "what is stored is not what is true");
-        Ok(())
+        Ok(None)
+    }
+
+    /// With `--incident`; what is broken stays so as long as the incident is there.
+    async fn break_something(&self) -> Result<Option<Incident>> {
+        if !self.args.incident {
+            return Ok(None);
+        }
+        let incident = Incident::cause(self.machine, self.sandbox).await?;
+        incident.tell(self.machine, &self.ground.secrets.api_key);
+        Ok(Some(incident))
     }
 
     /// Says where to look.

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod binary;
+mod demo;
 mod endpoints;
 mod exit_codes;
 mod following;

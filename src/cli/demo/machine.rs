@@ -11,6 +11,7 @@ use url::Url;
 
 use super::{Args, ground::Ground, progress::print};
 use crate::{
+    app::App,
     cli::serve::{Role, Service},
     config::{Config, Need, Sources},
 };
@@ -21,6 +22,10 @@ pub(super) struct Machine {
     pub(super) api: Url,
     /// Its database.
     pub(super) pool: PgPool,
+    /// Its parts.
+    pub(super) app: App,
+    /// What another process of it needs in its environment.
+    pub(super) child: Vec<(&'static str, String)>,
     stop: CancellationToken,
     running: JoinHandle<Result<()>>,
 }
@@ -34,17 +39,24 @@ impl Machine {
         sources: Sources,
     ) -> Result<Self> {
         let listen = free_address(args.listen).await?;
-        let config = config(listen, ground, sandbox, sources)?;
+        let mut config = config(listen, ground, sandbox, sources)?;
+        if args.incident {
+            // The poison account is to die, and not to be spared.
+            config.merge.breaker_failures = 1_000;
+            config.merge.errors = 200;
+        }
         let stop = CancellationToken::new();
         let roles = [Role::Api, Role::Worker, Role::Scheduler, Role::Console];
         let service = Service::start(config, &roles, stop.clone()).await?;
         let address = service.address.context("the API was asked for")?;
         let api = Url::parse(&format!("http://{address}/"))?;
-        let pool = service.app.pool.clone();
+        let (app, pool) = (service.app.clone(), service.app.pool.clone());
         let running = TaskTracker::new().spawn(service.run());
         Ok(Self {
             api,
             pool,
+            app,
+            child: of_child(ground, sandbox),
             stop,
             running,
         })
@@ -67,6 +79,19 @@ async fn free_address(address: SocketAddr) -> Result<SocketAddr> {
         Err(error) => Err(error).with_context(|| format!("cannot listen on {address}")),
         Ok(_) => Ok(address),
     }
+}
+
+/// The settings that another process of the machine needs, as variables.
+fn of_child(ground: &Ground, sandbox: &Running) -> Vec<(&'static str, String)> {
+    let secrets = &ground.secrets;
+    vec![
+        ("DATABASE_URL", ground.database_url.to_string()),
+        ("SYNCLINE__DATABASE__MIGRATE_ON_START", "false".to_owned()),
+        ("MERGE_API_BASE", sandbox.base_url().to_string()),
+        ("MERGE_API_KEY", secrets.sandbox_key.clone()),
+        ("MERGE_WEBHOOK_SECRET", secrets.webhook_secret.clone()),
+        ("SYNCLINE_ENCRYPTION_KEY", secrets.encryption_key.clone()),
+    ]
 }
 
 /// The settings of this machine, with what the demo decides on top.
