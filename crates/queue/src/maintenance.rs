@@ -19,7 +19,7 @@ use serde::Serialize;
 use sqlx::PgPool;
 
 use crate::{
-    admin::{self, Request},
+    admin::{self, Request, groups},
     counts,
     error::Error,
     rollups,
@@ -86,7 +86,7 @@ pub async fn run(pool: &PgPool, retention: Retention) -> Result<Report, Error> {
         cancelled: cancel_put_back(pool).await?,
         requests: forget_requests(pool).await?,
         measurements: rollups::forget(pool).await?,
-        folded: counts::fold(pool).await?,
+        folded: counts::fold(pool).await? + groups::maintain(pool).await?,
     })
 }
 

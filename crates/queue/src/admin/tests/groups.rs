@@ -1,5 +1,7 @@
 //! Dead jobs by what they died of.
 
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
 use super::{
     super::groups::{self, DeadGroup},
     *,
@@ -117,4 +119,90 @@ async fn a_resolved_group_is_open_again_when_it_comes_back() {
 
     assert!(groups::reopen(&mut tx, &group.fingerprint).await.unwrap());
     assert_eq!(only(pool).await.resolution, None);
+}
+
+/// As a look at all dead jobs has it: fingerprint, jobs, lanes.
+async fn counted_by_hand(pool: &PgPool) -> Vec<(String, i64, i64)> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT fingerprint, count(*) AS "jobs!", count(DISTINCT lane) AS "lanes!"
+        FROM syncline.dead_jobs
+        GROUP BY fingerprint
+        ORDER BY fingerprint
+        "#
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let rows = rows.into_iter();
+    rows.map(|row| (row.fingerprint, row.jobs, row.lanes))
+        .collect()
+}
+
+async fn counted(pool: &PgPool) -> Vec<(String, i64, i64)> {
+    let groups = groups::list(pool, 100).await.unwrap();
+    let groups = groups.into_iter();
+    let mut counted: Vec<_> = groups
+        .map(|group| (group.fingerprint, group.jobs, group.lanes))
+        .collect();
+    counted.sort();
+    counted
+}
+
+#[tokio::test]
+async fn the_counts_of_groups_are_those_of_a_look_at_all_jobs_whatever_happens() {
+    let database = TestDatabase::new().await;
+    let pool = database.pool();
+    let registry = probe::registry();
+    let mut random = StdRng::seed_from_u64(7);
+    let mut dead_ids: Vec<JobId> = Vec::new();
+    for step in 0..60 {
+        let mut tx = pool.begin().await.unwrap();
+        match random.random_range(0..10) {
+            0 | 1 if !dead_ids.is_empty() => {
+                let id = dead_ids.swap_remove(random.random_range(0..dead_ids.len()));
+                delete(&mut tx, id).await.unwrap();
+            }
+            2 if !dead_ids.is_empty() => {
+                let id = dead_ids.swap_remove(random.random_range(0..dead_ids.len()));
+                retry(&mut tx, &registry, id).await.unwrap();
+            }
+            _ => {
+                let lane = ["a", "b", "c"][random.random_range(0..3)];
+                let message = ["of this", "of that"][random.random_range(0..2)];
+                let id = died_of(pool, lane, message).await;
+                dead_ids.push(id);
+            }
+        }
+        tx.commit().await.unwrap();
+        // Now and then, so that much or little is folded at once.
+        if step % 7 == 0 {
+            assert_eq!(
+                counted(pool).await,
+                counted_by_hand(pool).await,
+                "step {step}"
+            );
+        }
+        if step % 11 == 0 {
+            groups::maintain(pool).await.unwrap();
+        }
+    }
+
+    assert_eq!(counted(pool).await, counted_by_hand(pool).await);
+    // Those that were retried may have died again.
+    let rest = sqlx::query_scalar!("SELECT id FROM syncline.dead_jobs ORDER BY id");
+    for id in rest.fetch_all(pool).await.unwrap() {
+        let id = JobId(id);
+        delete(&mut pool.acquire().await.unwrap(), id)
+            .await
+            .unwrap();
+    }
+    assert_eq!(counted(pool).await, []);
+    let left = sqlx::query_scalar!(
+        r#"
+        SELECT (SELECT count(*) FROM syncline.dead_group_lanes)
+            + (SELECT count(*) FROM syncline.dead_group_totals) AS "left!"
+        "#
+    );
+    assert_eq!(left.fetch_one(pool).await.unwrap(), 0);
 }
