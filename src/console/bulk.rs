@@ -19,7 +19,7 @@ use super::{
     shown::{When, grouped, plural, stamp, took},
 };
 use crate::app::App;
-use crate::ops::bulk::{TYPED_ABOVE, shown};
+use crate::ops::bulk::{TYPED_ABOVE, deed_of, shown};
 
 /// Actions on the list.
 const ACTIONS: u16 = 100;
@@ -35,6 +35,8 @@ struct BulkPage {
     percent: Option<u64>,
     count: i64,
     count_shown: String,
+    /// May who looks at it start it?
+    may_start: bool,
     needs_typing: bool,
     is_grave: bool,
     filter: String,
@@ -154,6 +156,7 @@ impl BulkPage {
             percent: (bulk.state != Standing::Prepared).then_some(percent),
             count: bulk.jobs,
             count_shown: plural(count, "job"),
+            may_start: visit.actor.may(deed_of(action)),
             needs_typing: bulk.jobs > TYPED_ABOVE,
             is_grave: matches!(action, Action::Delete | Action::Cancel),
             query: to_query(&filter),

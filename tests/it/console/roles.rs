@@ -240,8 +240,17 @@ async fn a_viewer_is_offered_nothing_that_changes_anything() {
     let account = app.linked_account("org_1", "hris").await;
     let (dead, waiting) = (app.dead_job("a").await, app.waiting_job().await);
     let delivery = app.judged_delivery().await;
+    let fields = [
+        ("filter", "state=dead"),
+        ("action", "retry"),
+        ("reason", "r"),
+    ];
+    let operator = app.visitor(&["operate"]).await;
+    let prepared = operator.post("bulk", &fields).await;
+    let prepared = prepared.header("location").unwrap();
     for page in [
         String::new(),
+        prepared.trim_start_matches("./").to_owned(),
         "jobs".to_owned(),
         "queues".to_owned(),
         "workers".to_owned(),
