@@ -5,6 +5,11 @@ const root = document.documentElement.dataset.root;
 const live = document.getElementById("live");
 const LEAST_PAUSE = 2000;
 
+/** Where the button of the mouse is held down; a click on what is replaced meanwhile would be lost. */
+let pressed = null;
+document.addEventListener("pointerdown", (event) => (pressed = event.target));
+for (const end of ["click", "pointercancel", "dragend"]) document.addEventListener(end, () => (pressed = null));
+
 /** Fetches a page as a document; null when that fails. */
 function fetchPage(address) {
   return new Promise((resolve) => {
@@ -19,11 +24,17 @@ function fetchPage(address) {
   });
 }
 
-/** Somebody types, or has opened something, inside it: leave it alone. */
+/** Somebody types, presses the button of the mouse, or has opened something, inside it: leave it alone. */
 function isInUse(part) {
   const focused = document.activeElement;
   const types = part.contains(focused) && focused.matches("input, select, textarea");
-  return types || part.querySelector("details[open]") !== null;
+  return types || part === pressed?.closest("[data-live]") || part.querySelector("details[open]") !== null;
+}
+
+/** What takes the focus in a fresh part after this in the old one. */
+function heir(fresh, control) {
+  const isSame = (other) => other.href === control.href && other.textContent === control.textContent;
+  return [...fresh.querySelectorAll(control.localName)].find(isSame);
 }
 
 function swap(page) {
@@ -32,10 +43,11 @@ function swap(page) {
     if (!fresh || isInUse(part) || part.isEqualNode(fresh)) continue;
     const rows = [...part.querySelectorAll("tr")];
     const at = rows.indexOf(part.querySelector("tr.at"));
-    const hadFocus = part.contains(document.activeElement);
+    const focused = part.contains(document.activeElement) ? document.activeElement : null;
     const imported = document.importNode(fresh, true);
     part.replaceWith(imported);
-    if (at >= 0) mark(imported.querySelectorAll("tr")[at], hadFocus);
+    if (at >= 0) mark(imported.querySelectorAll("tr")[at], focused !== null);
+    else if (focused) heir(imported, focused)?.focus({ preventScroll: true });
   }
   const told = page.getElementById("live");
   if (told) say(told.textContent, "on");
@@ -49,7 +61,8 @@ function say(text, state) {
 let isPaused = false;
 let isDue = false;
 let isBusy = false;
-let last = 0;
+// What was just loaded is fresh.
+let last = Date.now();
 
 async function refresh() {
   if (isPaused || document.hidden) {
@@ -78,6 +91,9 @@ if (document.querySelector("[data-live]")) {
   setInterval(refresh, 15000);
   document.addEventListener("visibilitychange", () => isDue && !document.hidden && ((isDue = false), refresh()));
 }
+
+// On a narrow screen the bar is wider than the screen.
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 /* Keys */
 
