@@ -8,8 +8,8 @@ use axum::{
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::resync::SyncType;
 use queue::admin::{self, Filter};
-use queue::pause::Scope;
-use queue::{JobState, Lane};
+use queue::pause::{Pause, Scope};
+use queue::{JobState, Lane, Queue};
 use store::AccountId;
 use store::fetch_windows::{self, ClosedWindow, Verdict};
 use store::linked_accounts::{self, AccountStatus, LinkedAccount};
@@ -24,7 +24,7 @@ use super::{
     jobs::{JobRow, encoded},
     page::{self, Frame},
     queues::LaneRow,
-    shown::{When, age, grouped, stamp},
+    shown::{When, age, grouped, plural, stamp},
     webhooks::DeliveryRow,
 };
 use crate::app::App;
@@ -49,6 +49,8 @@ struct AccountPage {
     integration: String,
     status: &'static str,
     is_paused: bool,
+    /// The pauses because of which it stands still.
+    holds: Vec<String>,
     sentence: String,
     organization_query: String,
     created: When,
@@ -163,6 +165,11 @@ pub(super) async fn show(
     let is_paused = pauses.iter().any(|pause| pause.scope == scope);
     let entries = entries_of(&app, &id.to_string(), visit.now).await?;
     let mut page = AccountPage::of(&visit, account, proofs, is_paused);
+    page.holds = pauses
+        .iter()
+        .filter(|pause| holds(&pause.scope, &scope))
+        .map(|pause| held(pause, visit.now))
+        .collect();
     page.jobs = jobs
         .into_iter()
         .map(|job| JobRow::of(job, visit.now))
@@ -204,6 +211,7 @@ impl AccountPage {
                 .into_iter()
                 .filter(|action| visit.actor.may(action.deed))
                 .collect(),
+            holds: Vec::new(),
             lane: None,
             jobs: Vec::new(),
             deliveries: Vec::new(),
@@ -224,6 +232,22 @@ fn actions(account: &LinkedAccount, is_paused: bool) -> Vec<Action> {
         actions.push(DELETE);
     }
     actions
+}
+
+/// Does a pause of this stop the syncs of the account with that lane?
+fn holds(scope: &Scope, lane: &Scope) -> bool {
+    scope == lane || matches!(scope, Scope::Everything | Scope::Queue(Queue::SYNC))
+}
+
+fn held(pause: &Pause, now: DateTime<Utc>) -> String {
+    let what = match pause.scope {
+        Scope::Everything => "Everything is",
+        Scope::Queue(_) => "All syncs are",
+        Scope::Kind(_) | Scope::Lane(_) => "It is",
+    };
+    let (by, since) = (&pause.paused_by, age(now - pause.paused_at));
+    let reason = pause.reason.trim_end_matches('.');
+    format!("{what} paused by {by} for {since}: {reason}.")
 }
 
 /// How the account is, in one sentence.
@@ -287,7 +311,11 @@ impl ModelRow {
         let (proof, proof_class) = match &verdict {
             Verdict::NeverRead => ("never read".to_owned(), "none"),
             Verdict::Contiguous { since, windows, .. } => (
-                format!("contiguous since {}, {windows} windows", stamp(*since)),
+                format!(
+                    "contiguous since {}, {}",
+                    stamp(*since),
+                    plural(windows.unsigned_abs().into(), "window")
+                ),
                 "well",
             ),
             Verdict::Gap { from, to } => {
