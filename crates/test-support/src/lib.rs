@@ -2,6 +2,7 @@
 
 mod database;
 mod pooler;
+mod python;
 mod server;
 mod source;
 mod sql;
@@ -9,5 +10,6 @@ mod template;
 
 pub use database::TestDatabase;
 pub use pooler::TestPooler;
+pub use python::Python;
 pub use server::TestServer;
 pub use template::migrate;
