@@ -32,7 +32,7 @@ pub struct Resync {
 }
 
 /// How much is read again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum SyncType {
     /// Everything, and Merge reads the third party anew.

@@ -4,20 +4,24 @@
 //! for the job when asked to. See `intake` for how a request becomes a job, `answer` for what is
 //! answered, and `problem` for how an error becomes a body.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{
-    Router,
+    Extension, Router,
     middleware::{from_fn, from_fn_with_state},
-    routing::{get, patch, post},
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
 
+use self::document::Document;
+use self::webhooks::Receiver;
 use crate::app::App;
 use crate::console;
 
 mod account;
 mod answer;
 mod auth;
+mod document;
 mod endpoint;
 mod events;
 mod extract;
@@ -72,118 +76,84 @@ impl Surfaces {
 
 /// The routes of some surfaces.
 pub fn router_of(app: App, surfaces: Surfaces) -> Router {
-    let mut router = Router::new()
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .with_state(app.clone());
+    let mut described = OpenApiRouter::with_openapi(document::base())
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready));
     let is_public = surfaces.has_api || surfaces.has_console;
     if !is_public || app.config.telemetry.metrics_listen.is_none() {
-        let metrics = Router::new().route("/metrics", get(health::metrics));
-        router = router.merge(metrics.with_state(app.clone()));
+        described = described.routes(routes!(health::metrics));
     }
+    let mut receiving = OpenApiRouter::new();
     if surfaces.has_api {
-        router = router.merge(api(&app));
+        described = described.merge(api(&app)).routes(routes!(document::show));
+        receiving = webhooks();
     }
-    let mut router = router.layer(from_fn_with_state(app.clone(), observe::isolate));
-    if surfaces.has_api {
-        router = router.merge(webhooks(&app));
-    }
+    let (served, mut document) = described.split_for_parts();
+    let (receiving, more) = receiving.split_for_parts();
+    document.merge(more);
+    let mut router = served
+        .with_state(app.clone())
+        .layer(Extension(Document::of(&document)))
+        .layer(from_fn_with_state(app.clone(), observe::isolate))
+        .merge(receiving.with_state(Receiver::of(&app)));
     if surfaces.has_console {
         router = router.merge(console::router(app));
     }
     router.layer(from_fn(observe::observe))
 }
 
-/// Every route of the API, by what its key must be allowed to do.
-fn api(app: &App) -> Router {
-    let gate = |scope| {
-        from_fn_with_state(
-            auth::Gate {
-                app: app.clone(),
-                scope,
-            },
-            auth::admit,
-        )
+/// Every route of the API, by what its key must be allowed to do. Each handler says its path.
+fn api(app: &App) -> OpenApiRouter<App> {
+    let linking = OpenApiRouter::new()
+        .routes(routes!(link::create_link_token))
+        .routes(routes!(link::exchange_public_token))
+        .routes(routes!(link::relink_integration))
+        .routes(routes!(link::delete_integration))
+        .routes(routes!(resync::resync));
+
+    let reading = OpenApiRouter::new()
+        .routes(routes!(account::check_sync_status))
+        .routes(routes!(integrations::list))
+        .routes(routes!(account::list))
+        .routes(routes!(account::show))
+        .routes(routes!(records::list))
+        .routes(routes!(events::read))
+        .routes(routes!(endpoint::list))
+        .routes(routes!(endpoint::show))
+        .routes(routes!(job::show));
+
+    let endpoints = OpenApiRouter::new()
+        .routes(routes!(endpoint::create))
+        .routes(routes!(endpoint::update, endpoint::remove))
+        .routes(routes!(endpoint::rotate_secret))
+        .routes(routes!(endpoint::remove_old_secret))
+        .routes(routes!(endpoint::enable))
+        .routes(routes!(endpoint::disable))
+        .routes(routes!(endpoint::test));
+
+    gated(app, auth::Scope::Link, linking)
+        .merge(gated(app, auth::Scope::Read, reading))
+        .merge(gated(app, auth::Scope::Endpoints, endpoints))
+}
+
+/// Lets only keys with a scope pass, and says so in the document.
+fn gated(app: &App, scope: auth::Scope, mut routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
+    document::demand(routes.get_openapi_mut(), scope);
+    let gate = auth::Gate {
+        app: app.clone(),
+        scope,
     };
-
-    let linking = Router::new()
-        .route(
-            "/api/merge/create-link-token",
-            post(link::create_link_token),
-        )
-        .route(
-            "/api/merge/exchange-public-token",
-            post(link::exchange_public_token),
-        )
-        .route(
-            "/api/merge/relink-integration",
-            post(link::relink_integration),
-        )
-        .route(
-            "/api/merge/delete-integration",
-            post(link::delete_integration),
-        )
-        .route("/api/merge/resync", post(resync::resync))
-        .route_layer(gate(auth::Scope::Link));
-
-    let reading = Router::new()
-        .route(
-            "/api/merge/check-sync-status",
-            post(account::check_sync_status),
-        )
-        .route("/api/merge/integrations", get(integrations::list))
-        .route("/api/merge/linked-accounts", get(account::list))
-        .route("/api/merge/linked-accounts/{id}", get(account::show))
-        .route("/api/merge/records/{model_id}", get(records::list))
-        .route("/api/merge/events", get(events::read))
-        .route("/api/merge/webhook-endpoints", get(endpoint::list))
-        .route("/api/merge/webhook-endpoints/{id}", get(endpoint::show))
-        .route("/api/jobs/{id}", get(job::show))
-        .route_layer(gate(auth::Scope::Read));
-
-    let endpoints = Router::new()
-        .route("/api/merge/webhook-endpoints", post(endpoint::create))
-        .route(
-            "/api/merge/webhook-endpoints/{id}",
-            patch(endpoint::update).delete(endpoint::remove),
-        )
-        .route(
-            "/api/merge/webhook-endpoints/{id}/rotate-secret",
-            post(endpoint::rotate_secret),
-        )
-        .route(
-            "/api/merge/webhook-endpoints/{id}/remove-old-secret",
-            post(endpoint::remove_old_secret),
-        )
-        .route(
-            "/api/merge/webhook-endpoints/{id}/enable",
-            post(endpoint::enable),
-        )
-        .route(
-            "/api/merge/webhook-endpoints/{id}/disable",
-            post(endpoint::disable),
-        )
-        .route(
-            "/api/merge/webhook-endpoints/{id}/test",
-            post(endpoint::test),
-        )
-        .route_layer(gate(auth::Scope::Endpoints));
-
-    linking
-        .merge(reading)
-        .merge(endpoints)
-        .with_state(app.clone())
+    routes.route_layer(from_fn_with_state(gate, auth::admit))
 }
 
 /// Where webhooks come in: the signature is the key. Not in tasks of their own: what must not be cut off is the inbox'
 /// task already.
-fn webhooks(app: &App) -> Router {
-    Router::new()
-        .route("/api/webhooks/merge", post(webhooks::receive))
-        .route("/webhooks/merge/sync-completed", post(webhooks::receive))
-        .route("/webhooks/merge/model-synced", post(webhooks::receive))
-        .route("/api/merge/webhook/{category}", post(webhooks::receive))
-        .with_state(webhooks::Receiver::of(app))
+fn webhooks() -> OpenApiRouter<Arc<Receiver>> {
+    OpenApiRouter::new()
+        .routes(routes!(webhooks::receive))
+        .routes(routes!(webhooks::receive_sync_completed))
+        .routes(routes!(webhooks::receive_model_synced))
+        .routes(routes!(webhooks::receive_of_category))
 }
 
 /// How much of a body is read, and how long that may take.

@@ -11,6 +11,7 @@ use store::{
     linked_accounts::{self, AccountFilter, AccountStatus, LinkedAccount},
     model_syncs::{self, ModelSync},
 };
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     auth::Principal,
@@ -37,14 +38,20 @@ pub(super) async fn find_visible(
 }
 
 /// Query of the list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListAccounts {
+    #[param(inline)]
     organization_id: OrganizationId,
+    #[param(inline)]
     category: Option<CategoryName>,
+    #[param(inline, value_type = Option<AccountStatus>)]
     status: Option<Status>,
+    #[param(value_type = Option<String>)]
     cursor: Option<Cursor<AccountId>>,
     #[serde(default)]
+    #[param(inline)]
     limit: Limit,
 }
 
@@ -64,14 +71,22 @@ impl<'de> Deserialize<'de> for Status {
 }
 
 /// A page of accounts, oldest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AccountPage {
     linked_accounts: Vec<AccountView>,
     /// Gives the next page; null on the last one.
+    #[schema(value_type = Option<String>)]
     next: Option<Cursor<AccountId>>,
 }
 
 /// One organization's accounts.
+#[utoipa::path(
+    get,
+    path = "/api/merge/linked-accounts",
+    tag = "accounts",
+    params(ListAccounts),
+    responses((status = 200, body = AccountPage), (status = 404))
+)]
 pub(super) async fn list(
     State(app): State<App>,
     principal: Principal,
@@ -100,7 +115,7 @@ pub(super) async fn list(
 }
 
 /// One account, and how each of its models stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AccountWithModels {
     #[serde(flatten)]
     account: AccountView,
@@ -108,6 +123,13 @@ pub(super) struct AccountWithModels {
 }
 
 /// One account with its models.
+#[utoipa::path(
+    get,
+    path = "/api/merge/linked-accounts/{id}",
+    tag = "accounts",
+    params(("id" = AccountId, Path, description = "Our id of the account.")),
+    responses((status = 200, body = AccountWithModels))
+)]
 pub(super) async fn show(
     State(app): State<App>,
     principal: Principal,
@@ -124,7 +146,7 @@ pub(super) async fn show(
 }
 
 /// How an account's sync stands, in the words of the product's guide.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SyncStatusView {
     success: bool,
     /// Whether every enabled model was stored for the first time.
@@ -137,6 +159,13 @@ pub(super) struct SyncStatusView {
 }
 
 /// The state of an account's sync.
+#[utoipa::path(
+    post,
+    path = "/api/merge/check-sync-status",
+    tag = "accounts",
+    request_body = OneAccount,
+    responses((status = 200, body = SyncStatusView), (status = 404))
+)]
 pub(super) async fn check_sync_status(
     State(app): State<App>,
     principal: Principal,
@@ -180,7 +209,7 @@ fn overall(account: &LinkedAccount, models: &[ModelSync]) -> &'static str {
 }
 
 /// An account without what is ours alone: tokens, the provider's ids, error texts.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct AccountView {
     id: AccountId,
     organization_id: String,
@@ -220,7 +249,7 @@ impl From<LinkedAccount> for AccountView {
 }
 
 /// How one model of an account stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ModelView {
     model_id: String,
     status: Option<String>,

@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use queue::{JobId, JobState, JobView};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{
     extract::Json,
@@ -71,9 +72,11 @@ fn refusal(job: &JobView) -> Problem {
     }
 }
 
-#[derive(Serialize)]
-struct Pending {
+/// A job will do it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Pending {
     success: bool,
+    /// `accepted`
     status: &'static str,
     job_id: JobId,
 }

@@ -37,7 +37,7 @@ pub(super) enum Scope {
 
 impl Scope {
     /// The name in `api_keys.scopes`. A key with `admin` has every scope.
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Link => "link",
             Self::Read => "read",

@@ -21,14 +21,17 @@ use store::{
     },
 };
 use url::Url;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    answer::Pending,
     auth::Principal,
     extract::{Json, Path, Query},
     field::{Limit, OrganizationId, Text},
     intake::{Opened, Repeat, Submission},
     link::{PATIENCE, finish},
     page::Cursor,
+    prefer::Submitted,
     problem::{Fault, Kind, Problem},
 };
 use crate::app::App;
@@ -37,12 +40,12 @@ use crate::app::App;
 type Description = Text<255>;
 
 /// Body of those routes that need none: `{}`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
 /// Body that makes an endpoint.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateEndpoint {
     url: Text<2000>,
@@ -50,6 +53,7 @@ pub(super) struct CreateEndpoint {
     organization_id: Option<OrganizationId>,
     description: Option<Description>,
     /// Only these; without it, all.
+    #[schema(value_type = Option<Vec<EventType>>, min_items = 1)]
     event_types: Option<Vec<EventTypeName>>,
 }
 
@@ -70,8 +74,8 @@ impl<'de> Deserialize<'de> for EventTypeName {
 }
 
 /// An endpoint and, where it was just made, its secret.
-#[derive(Debug, Serialize)]
-struct EndpointView<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EndpointView<'a> {
     #[serde(flatten)]
     endpoint: &'a Endpoint,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +83,14 @@ struct EndpointView<'a> {
 }
 
 /// Makes an endpoint; it gets the events that come from now on.
+#[utoipa::path(
+    post,
+    path = "/api/merge/webhook-endpoints",
+    tag = "events",
+    params(Submitted),
+    request_body = CreateEndpoint,
+    responses((status = 201, body = EndpointView<'_>), (status = 404), (status = 409))
+)]
 pub(super) async fn create(
     State(app): State<App>,
     submission: Submission<CreateEndpoint>,
@@ -113,25 +125,37 @@ pub(super) async fn create(
 }
 
 /// Query of the list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListEndpoints {
     /// Only this organization's. A key that is bound to one sees no other's anyway.
+    #[param(inline)]
     organization_id: Option<OrganizationId>,
+    #[param(value_type = Option<String>)]
     cursor: Option<Cursor<EndpointId>>,
     #[serde(default)]
+    #[param(inline)]
     limit: Limit,
 }
 
 /// A page of endpoints, oldest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EndpointPage {
     webhook_endpoints: Vec<Endpoint>,
     /// Gives the next page; null on the last one.
+    #[schema(value_type = Option<String>)]
     next: Option<Cursor<EndpointId>>,
 }
 
 /// The endpoints that the key may see.
+#[utoipa::path(
+    get,
+    path = "/api/merge/webhook-endpoints",
+    tag = "events",
+    params(ListEndpoints),
+    responses((status = 200, body = EndpointPage), (status = 404))
+)]
 pub(super) async fn list(
     State(app): State<App>,
     principal: Principal,
@@ -156,6 +180,13 @@ pub(super) async fn list(
 }
 
 /// One endpoint.
+#[utoipa::path(
+    get,
+    path = "/api/merge/webhook-endpoints/{id}",
+    tag = "events",
+    params(("id" = EndpointId, Path, description = "The id of the endpoint.")),
+    responses((status = 200, body = Endpoint))
+)]
 pub(super) async fn show(
     State(app): State<App>,
     principal: Principal,
@@ -167,19 +198,29 @@ pub(super) async fn show(
 }
 
 /// Body that changes an endpoint: what is not named stays.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UpdateEndpoint {
     url: Option<Text<2000>>,
     /// `null` removes it.
     #[serde(default)]
+    #[schema(value_type = Option<Description>)]
     description: Change<Description>,
     /// `null`: all.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<EventType>>, min_items = 1)]
     event_types: Change<Vec<EventTypeName>>,
 }
 
 /// Changes an endpoint. A new address is delivered to at once.
+#[utoipa::path(
+    patch,
+    path = "/api/merge/webhook-endpoints/{id}",
+    tag = "events",
+    params(("id" = EndpointId, Path, description = "The id of the endpoint.")),
+    request_body = UpdateEndpoint,
+    responses((status = 200, body = Endpoint))
+)]
 pub(super) async fn update(
     State(app): State<App>,
     principal: Principal,
@@ -213,12 +254,19 @@ pub(super) async fn update(
 }
 
 /// Says that it is done.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Done {
     success: bool,
 }
 
 /// Removes an endpoint. What it did not get yet, it never gets.
+#[utoipa::path(
+    delete,
+    path = "/api/merge/webhook-endpoints/{id}",
+    tag = "events",
+    params(("id" = EndpointId, Path, description = "The id of the endpoint.")),
+    responses((status = 200, body = Done))
+)]
 pub(super) async fn remove(
     State(app): State<App>,
     principal: Principal,
@@ -233,6 +281,14 @@ pub(super) async fn remove(
 }
 
 /// Makes a new secret; the old one signs as well, until it is removed.
+#[utoipa::path(
+    post,
+    path = "/api/merge/webhook-endpoints/{id}/rotate-secret",
+    tag = "events",
+    params(("id" = EndpointId, Path, description = "The id of the endpoint."), Submitted),
+    request_body = Nothing,
+    responses((status = 200, body = EndpointView<'_>), (status = 409))
+)]
 pub(super) async fn rotate_secret(
     State(app): State<App>,
     Path(id): Path<EndpointId>,
@@ -264,6 +320,14 @@ pub(super) async fn rotate_secret(
 }
 
 /// Removes the secret that was before the last rotation.
+#[utoipa::path(
+    post,
+    path = "/api/merge/webhook-endpoints/{id}/remove-old-secret",
+    tag = "events",
+    params(("id" = EndpointId, Path, description = "The id of the endpoint.")),
+    request_body = Nothing,
+    responses((status = 200, body = Endpoint), (status = 409))
+)]
 pub(super) async fn remove_old_secret(
     State(app): State<App>,
     principal: Principal,
@@ -283,14 +347,24 @@ pub(super) async fn remove_old_secret(
 }
 
 /// Body that enables an endpoint.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EnableEndpoint {
+    /// From where on: where it stopped, or from now.
     #[serde(default)]
+    #[schema(inline)]
     from: From,
 }
 
 /// Delivers to an endpoint again, at once; also to one that waits for its next attempt.
+#[utoipa::path(
+    post,
+    path = "/api/merge/webhook-endpoints/{id}/enable",
+    tag = "events",
+    params(("id" = EndpointId, Path, description = "The id of the endpoint.")),
+    request_body = EnableEndpoint,
+    responses((status = 200, body = Endpoint), (status = 410))
+)]
 pub(super) async fn enable(
     State(app): State<App>,
     principal: Principal,
@@ -317,6 +391,14 @@ pub(super) async fn enable(
 }
 
 /// Stops delivering to an endpoint, which keeps its place in the feed.
+#[utoipa::path(
+    post,
+    path = "/api/merge/webhook-endpoints/{id}/disable",
+    tag = "events",
+    params(("id" = EndpointId, Path, description = "The id of the endpoint.")),
+    request_body = Nothing,
+    responses((status = 200, body = Endpoint))
+)]
 pub(super) async fn disable(
     State(app): State<App>,
     principal: Principal,
@@ -331,7 +413,29 @@ pub(super) async fn disable(
     Ok(Json(disabled))
 }
 
+/// As [`SendTestEvent`] ends.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document only")]
+pub(super) struct Tested {
+    success: bool,
+    job_id: queue::JobId,
+    /// Whether it was taken.
+    delivered: bool,
+    /// What was answered; null: nothing.
+    http_status: Option<u16>,
+    /// What was wrong.
+    error: Option<String>,
+}
+
 /// Sends an event that means nothing, and tells whether it was taken.
+#[utoipa::path(
+    post,
+    path = "/api/merge/webhook-endpoints/{id}/test",
+    tag = "events",
+    params(("id" = EndpointId, Path, description = "The id of the endpoint."), Submitted),
+    request_body = Nothing,
+    responses((status = 200, body = Tested), (status = 202, body = Pending), (status = 502))
+)]
 pub(super) async fn test(
     State(app): State<App>,
     Path(id): Path<EndpointId>,

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use store::events::{self, Event, FeedFilter, FeedPage};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     auth::Principal,
@@ -13,19 +14,23 @@ use super::{
 use crate::app::App;
 
 /// Query of the feed.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ReadEvents {
     /// The `next` of the page before; without it, the oldest events that are kept.
+    #[param(inline)]
     after: Option<Position>,
     /// Only this organization's. A key that is bound to one reads no other's anyway.
+    #[param(inline)]
     organization_id: Option<OrganizationId>,
     #[serde(default)]
+    #[param(inline)]
     limit: Limit<1000>,
 }
 
 /// Some events, in their order.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EventPage {
     events: Vec<Event>,
     /// What to pass as `after` next time. Fewer events than asked for: there are no more for now.
@@ -33,6 +38,13 @@ pub(super) struct EventPage {
 }
 
 /// Events after a point.
+#[utoipa::path(
+    get,
+    path = "/api/merge/events",
+    tag = "events",
+    params(ReadEvents),
+    responses((status = 200, body = EventPage), (status = 404), (status = 410))
+)]
 pub(super) async fn read(
     State(app): State<App>,
     principal: Principal,

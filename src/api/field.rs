@@ -9,6 +9,8 @@ use merge_client::catalogue::Category;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
+mod schema;
+
 /// Text of 1 to `MAX` characters, not blank, without control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Text<const MAX: usize>(String);

@@ -9,6 +9,7 @@ use axum::{
 use http::{HeaderValue, header};
 use serde::Serialize;
 use sqlx::Connection;
+use utoipa::ToSchema;
 
 use super::{extract::Json, problem::Problem};
 use crate::app::App;
@@ -17,17 +18,29 @@ use crate::app::App;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A word, as JSON.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Status {
     status: &'static str,
 }
 
 /// The process answers: restart it only when it does not. Asks nothing of the database.
+#[utoipa::path(
+    get,
+    path = "/health/live",
+    tag = "service",
+    responses((status = 200, body = Status))
+)]
 pub(super) async fn live() -> Json<Status> {
     Json(Status { status: "live" })
 }
 
 /// Requests can be served: the database answers, and we are not on our way out.
+#[utoipa::path(
+    get,
+    path = "/health/ready",
+    tag = "service",
+    responses((status = 200, body = Status), (status = 503))
+)]
 pub(super) async fn ready(State(app): State<App>) -> Result<Json<Status>, Problem> {
     if app.shutdown.is_cancelled() {
         return Err(Problem::unavailable("shutting down"));
@@ -46,6 +59,12 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Json<Status>, Proble
 }
 
 /// All metrics in Prometheus' text format.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "service",
+    responses((status = 200, body = String, content_type = "text/plain"))
+)]
 pub(super) async fn metrics(State(app): State<App>) -> Response {
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(header::CONTENT_TYPE, text)], app.metrics.render()).into_response()

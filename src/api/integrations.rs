@@ -4,6 +4,7 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use store::integrations::{self, Integration};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     extract::{Json, Query},
@@ -13,14 +14,16 @@ use super::{
 use crate::app::App;
 
 /// Query of the list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListIntegrations {
+    #[param(inline)]
     category: Option<CategoryName>,
 }
 
 /// All integrations, by name.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct IntegrationList {
     integrations: Vec<Integration>,
     /// When they were read at the provider; null: not yet, so that the list is empty for now.
@@ -28,6 +31,13 @@ pub(super) struct IntegrationList {
 }
 
 /// The integrations that customers can link.
+#[utoipa::path(
+    get,
+    path = "/api/merge/integrations",
+    tag = "linking",
+    params(ListIntegrations),
+    responses((status = 200, body = IntegrationList))
+)]
 pub(super) async fn list(
     State(app): State<App>,
     Query(query): Query<ListIntegrations>,

@@ -8,6 +8,7 @@ use queue::{AttemptView, JobId, JobState, JobView};
 use serde::Serialize;
 use serde_json::Value;
 use store::tenant;
+use utoipa::ToSchema;
 
 use super::{
     auth::Principal,
@@ -17,7 +18,7 @@ use super::{
 use crate::app::App;
 
 /// One job.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PublicJob {
     id: JobId,
     kind: String,
@@ -33,7 +34,7 @@ pub(super) struct PublicJob {
     attempts: Vec<PublicAttempt>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct PublicAttempt {
     attempt: u16,
     started_at: DateTime<Utc>,
@@ -43,6 +44,13 @@ struct PublicAttempt {
 }
 
 /// One job, if the key may see the organization it belongs to.
+#[utoipa::path(
+    get,
+    path = "/api/jobs/{id}",
+    tag = "jobs",
+    params(("id" = JobId, Path, description = "The `job_id` of an answer.")),
+    responses((status = 200, body = PublicJob))
+)]
 pub(super) async fn show(
     State(app): State<App>,
     principal: Principal,

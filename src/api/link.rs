@@ -19,14 +19,15 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{AccountId, linked_accounts::LinkedAccount};
+use utoipa::ToSchema;
 
 use super::{
     account::find_visible,
-    answer::{self, Ending},
+    answer::{self, Ending, Pending},
     auth::Principal,
     field::{CategoryName, Email, OrganizationId, Secret, Text},
     intake::{Accepted, Opened, Repeat, Submission},
-    prefer::Prefer,
+    prefer::{Prefer, Submitted},
     problem::{Fault, Kind, Problem},
 };
 use crate::app::App;
@@ -35,7 +36,7 @@ use crate::app::App;
 pub(super) const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
 
 /// Body of `create-link-token`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateLinkToken {
     organization_id: OrganizationId,
@@ -48,6 +49,14 @@ pub(super) struct CreateLinkToken {
 }
 
 /// Begins to link an account: a pending row, and a link token for the dialog.
+#[utoipa::path(
+    post,
+    path = "/api/merge/create-link-token",
+    tag = "linking",
+    params(Submitted),
+    request_body = CreateLinkToken,
+    responses((status = 200, body = Handover<'_>), (status = 202, body = Pending), (status = 409), (status = 502))
+)]
 pub(super) async fn create_link_token(
     State(app): State<App>,
     submission: Submission<CreateLinkToken>,
@@ -97,7 +106,7 @@ fn already_linked() -> Problem {
 }
 
 /// Body of the routes that name one account.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OneAccount {
     #[serde(alias = "integration_id")]
@@ -105,6 +114,16 @@ pub(super) struct OneAccount {
 }
 
 /// A link token for an account that is linked already: its credentials are to be renewed.
+#[utoipa::path(
+    post,
+    path = "/api/merge/relink-integration",
+    tag = "linking",
+    params(Submitted),
+    request_body = OneAccount,
+    responses(
+        (status = 200, body = Handover<'_>), (status = 202, body = Pending), (status = 404), (status = 409), (status = 502),
+    )
+)]
 pub(super) async fn relink_integration(
     State(app): State<App>,
     submission: Submission<OneAccount>,
@@ -159,13 +178,18 @@ async fn link_token(
     Ok(response)
 }
 
-#[derive(Serialize)]
-struct Handover<'a> {
+/// A link token, for the dialog in the browser.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Handover<'a> {
     success: bool,
+    /// For the dialog; valid once, and not for long.
     link_token: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<AccountId>)]
     linked_account_id: Option<&'a Value>,
+    /// Our name of the connection at the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     end_user_origin_id: Option<&'a Value>,
     job_id: queue::JobId,
 }
@@ -191,7 +215,7 @@ async fn take_token(
 }
 
 /// Body of `exchange-public-token`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExchangePublicToken {
     organization_id: OrganizationId,
@@ -199,6 +223,16 @@ pub(super) struct ExchangePublicToken {
 }
 
 /// Ends linking: the dialog's public token becomes an account token, which stays with us.
+#[utoipa::path(
+    post,
+    path = "/api/merge/exchange-public-token",
+    tag = "linking",
+    params(Submitted),
+    request_body = ExchangePublicToken,
+    responses(
+        (status = 200, body = Exchanged), (status = 202, body = Pending), (status = 404), (status = 409), (status = 502),
+    )
+)]
 pub(super) async fn exchange_public_token(
     State(app): State<App>,
     submission: Submission<ExchangePublicToken>,
@@ -228,6 +262,14 @@ pub(super) async fn exchange_public_token(
 }
 
 /// Deletes an account, at the provider first, then with all that we stored of it.
+#[utoipa::path(
+    post,
+    path = "/api/merge/delete-integration",
+    tag = "linking",
+    params(Submitted),
+    request_body = OneAccount,
+    responses((status = 200, body = Deleted), (status = 202, body = Pending), (status = 404), (status = 502))
+)]
 pub(super) async fn delete_integration(
     State(app): State<App>,
     submission: Submission<OneAccount>,
@@ -264,6 +306,32 @@ pub(super) async fn finish(
         result,
     };
     Ok(answer::completed(body, accepted, prefer).into_response())
+}
+
+/// As [`ExchangeToken`] ends.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "for the document only: `Finished` is what is answered"
+)]
+pub(super) struct Exchanged {
+    success: bool,
+    job_id: queue::JobId,
+    linked_account_id: AccountId,
+    integration_name: Option<String>,
+    integration_slug: Option<String>,
+}
+
+/// As [`DeleteAccount`] ends.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "as `Exchanged`")]
+pub(super) struct Deleted {
+    success: bool,
+    job_id: queue::JobId,
+    /// Whether there was an account to delete.
+    was_there: bool,
+    /// Records that were deleted.
+    records: Option<i64>,
 }
 
 #[derive(Serialize)]

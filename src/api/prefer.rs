@@ -11,6 +11,23 @@ pub(super) const APPLIED: HeaderName = HeaderName::from_static("preference-appli
 /// Longest wait in seconds; more is cut to this.
 const MAX_WAIT: u64 = 25;
 
+/// The headers of a request that makes a job.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(
+    dead_code,
+    reason = "for the document only; `intake` and `Prefer` read them"
+)]
+pub(super) struct Submitted {
+    /// The same key does the same once: a second request is answered by what the first one did. 1 to 255 visible ASCII
+    /// characters; kept for a week.
+    #[param(rename = "Idempotency-Key", pattern = r"^[\x21-\x7E]{1,255}$")]
+    idempotency_key: Option<String>,
+    /// `wait=5` waits as many seconds for the job, 25 at most; `respond-async` does not.
+    #[param(rename = "Prefer")]
+    prefer: Option<String>,
+}
+
 /// `wait=N`, `respond-async`, or nothing. What cannot be read is ignored, as the RFC demands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Prefer {

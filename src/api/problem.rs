@@ -13,6 +13,7 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::request_id::RequestId;
 
@@ -32,7 +33,7 @@ pub(crate) struct Problem {
 }
 
 /// One fault of one field: where it is, and what is wrong there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct Fault {
     /// JSON pointer into the body (RFC 6901), `""` for the whole of it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -194,14 +195,21 @@ fn is_transient(code: &str) -> bool {
         .any(|class| code.starts_with(class))
 }
 
-/// The body, in the order in which people read it.
-#[derive(Serialize)]
-struct Rendered<'a> {
+/// What is wrong, in the order in which people read it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Rendered<'a> {
+    /// Its kind, once and for all.
     r#type: String,
+    /// The kind in words.
     title: &'static str,
+    /// Of the answer.
     status: u16,
+    /// This occurrence in words.
     detail: &'a str,
+    /// As in the header `X-Request-Id`.
     request_id: &'a str,
+    /// The fields that are not as they should be.
     #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
     errors: &'a [Fault],
 }
@@ -222,7 +230,7 @@ pub(super) fn render(mut response: Response, request_id: &RequestId) -> Response
     problem.log();
 
     let body = Rendered {
-        r#type: format!("urn:syncline:problem:{}", problem.kind.slug()),
+        r#type: problem.kind.urn(),
         title: problem.kind.title(),
         status: status.as_u16(),
         detail: &problem.detail,

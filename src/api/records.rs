@@ -12,6 +12,7 @@ use store::{
     AccountId,
     model_records::{self, Position, Record, RecordFilter},
 };
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     account::find_visible,
@@ -28,36 +29,43 @@ use crate::mapping::Mapping;
 type Place = (DateTime<Utc>, String);
 
 /// Query of the list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListRecords {
+    #[param(inline)]
     linked_account_id: AccountId,
     /// Only changes that we stored after this time.
     changed_after: Option<DateTime<Utc>>,
     #[serde(default)]
+    #[param(inline)]
     include_deleted: Flag,
+    #[param(value_type = Option<String>)]
     cursor: Option<Cursor<Place>>,
     #[serde(default)]
+    #[param(inline)]
     limit: Limit,
 }
 
 /// A page of records.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RecordPage {
     model_id: &'static str,
     records: Vec<RecordView>,
     /// Gives the next page; null on the last one.
+    #[schema(value_type = Option<String>)]
     next: Option<Cursor<Place>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct RecordView {
     id: String,
     remote_id: Option<String>,
     is_deleted: bool,
     modified_at: Option<DateTime<Utc>>,
     changed_at: DateTime<Utc>,
-    /// As Merge gave it.
+    /// As the provider gave it.
+    #[schema(value_type = Value)]
     data: Box<RawValue>,
     /// The same in the product's own words, if the model is mapped.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,6 +73,13 @@ struct RecordView {
 }
 
 /// The stored records of a model.
+#[utoipa::path(
+    get,
+    path = "/api/merge/records/{model_id}",
+    tag = "accounts",
+    params(("model_id" = String, Path, description = "Such as `hris.Employee`."), ListRecords),
+    responses((status = 200, body = RecordPage))
+)]
 pub(super) async fn list(
     State(app): State<App>,
     principal: Principal,

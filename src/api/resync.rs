@@ -6,18 +6,21 @@ use merge_client::catalogue;
 use queue::NewJob;
 use serde::Deserialize;
 use store::AccountId;
+use utoipa::ToSchema;
 
 use super::{
     account::find_visible,
+    answer::Pending,
     field::Text,
     intake::{Opened, Repeat, Submission},
     link::{finish, must_be_linked},
+    prefer::Submitted,
     problem::{Fault, Problem},
 };
 use crate::app::App;
 
 /// Body of `resync`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ResyncAccount {
     #[serde(alias = "integration_id")]
@@ -26,7 +29,29 @@ pub(super) struct ResyncAccount {
     model_id: Option<Text<100>>,
 }
 
+/// As [`Resync`] ends.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document only")]
+pub(super) struct Resynced {
+    success: bool,
+    job_id: queue::JobId,
+    /// The models that are read again.
+    models: Vec<String>,
+    /// What the provider said to it.
+    provider: String,
+}
+
 /// Enqueues a resync of an account, or of one of its models.
+#[utoipa::path(
+    post,
+    path = "/api/merge/resync",
+    tag = "linking",
+    params(Submitted),
+    request_body = ResyncAccount,
+    responses(
+        (status = 200, body = Resynced), (status = 202, body = Pending), (status = 404), (status = 409), (status = 502),
+    )
+)]
 pub(super) async fn resync(
     State(app): State<App>,
     submission: Submission<ResyncAccount>,

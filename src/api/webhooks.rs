@@ -34,6 +34,7 @@ use serde::Serialize;
 use store::Keyring;
 use store::webhook_deliveries::NewDelivery;
 use tokio::time::{Instant, timeout};
+use utoipa::ToSchema;
 
 use super::{
     Limits,
@@ -51,7 +52,7 @@ use crate::{
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The whole answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Receipt {
     received: bool,
 }
@@ -128,6 +129,14 @@ impl Receiver {
 }
 
 /// Takes one delivery.
+#[utoipa::path(
+    post,
+    path = "/api/webhooks/merge",
+    tag = "webhooks",
+    request_body = Value,
+    responses((status = 200, body = Receipt), (status = 401), (status = 500), (status = 503)),
+    security(("webhook_signature" = []))
+)]
 pub(super) async fn receive(
     State(receiver): State<Arc<Receiver>>,
     request: Request,
@@ -151,6 +160,55 @@ pub(super) async fn receive(
             Err(refusal.into())
         }
     }
+}
+
+/// Takes one delivery, at the address of a guide.
+#[utoipa::path(
+    post,
+    path = "/webhooks/merge/sync-completed",
+    tag = "webhooks",
+    request_body = Value,
+    responses((status = 200, body = Receipt), (status = 401), (status = 500), (status = 503)),
+    security(("webhook_signature" = []))
+)]
+pub(super) async fn receive_sync_completed(
+    receiver: State<Arc<Receiver>>,
+    request: Request,
+) -> Result<Json<Receipt>, Problem> {
+    receive(receiver, request).await
+}
+
+/// Takes one delivery, at the address of a guide.
+#[utoipa::path(
+    post,
+    path = "/webhooks/merge/model-synced",
+    tag = "webhooks",
+    request_body = Value,
+    responses((status = 200, body = Receipt), (status = 401), (status = 500), (status = 503)),
+    security(("webhook_signature" = []))
+)]
+pub(super) async fn receive_model_synced(
+    receiver: State<Arc<Receiver>>,
+    request: Request,
+) -> Result<Json<Receipt>, Problem> {
+    receive(receiver, request).await
+}
+
+/// Takes one delivery, at the address of its category.
+#[utoipa::path(
+    post,
+    path = "/api/merge/webhook/{category}",
+    tag = "webhooks",
+    params(("category" = String, Path, description = "Means nothing: the body says all.")),
+    request_body = Value,
+    responses((status = 200, body = Receipt), (status = 401), (status = 500), (status = 503)),
+    security(("webhook_signature" = []))
+)]
+pub(super) async fn receive_of_category(
+    receiver: State<Arc<Receiver>>,
+    request: Request,
+) -> Result<Json<Receipt>, Problem> {
+    receive(receiver, request).await
 }
 
 /// Why a delivery was not taken.

@@ -10,6 +10,7 @@ mod fixtures;
 mod inspect;
 mod logs;
 mod receiver;
+mod routes;
 pub(crate) mod visitor;
 
 pub(crate) use app::{NewKey, TestApp, WEBHOOK_SECRET};

@@ -9,7 +9,19 @@ use uuid::Uuid;
 use crate::error::Error;
 
 /// A job's id: UUIDv7, so ids sort by the time of enqueueing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(transparent)]
 pub struct JobId(pub Uuid);
 
@@ -40,7 +52,7 @@ pub(crate) fn first_at(time: DateTime<Utc>) -> Uuid {
 }
 
 /// A worker's id: fresh at every start of a process, so a restart never inherits a lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]
 pub struct WorkerId(pub Uuid);
 
@@ -51,7 +63,9 @@ impl fmt::Display for WorkerId {
 }
 
 /// The unit of leasing, ordering and rate: one for each linked account, a few for the system.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(transparent)]
 pub struct Lane(String);
 

@@ -15,7 +15,7 @@ pub const MOST_COUNTED: i64 = 1_000;
 const LOOKED_AT: i64 = 5_000;
 
 /// A lane, who has it, and what stands in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct LaneView {
     /// Its name.
     pub lane: Lane,

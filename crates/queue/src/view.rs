@@ -17,7 +17,7 @@ pub(crate) use detail::detail;
 pub use detail::{JobDetail, Span};
 
 /// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// Waits for its time; no attempt is used.
@@ -84,7 +84,7 @@ impl JobState {
 }
 
 /// A job with everything known of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct JobView {
     /// Its id.
     pub id: JobId,
@@ -125,7 +125,7 @@ pub struct JobView {
 }
 
 /// A failed attempt.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct AttemptView {
     /// Which; the first is 1.
     pub attempt: u16,

@@ -39,7 +39,7 @@ pub struct NewEntry<'a> {
 }
 
 /// A change that was made.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Entry {
     /// Its place: 1, 2, 3, …
     pub position: i64,

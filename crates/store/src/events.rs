@@ -27,7 +27,7 @@ use crate::{AccountId, Error};
 const BATCH: i64 = 1_000;
 
 /// What an event tells. Stored and shown: never rename one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type, utoipa::ToSchema)]
 #[sqlx(type_name = "text")]
 pub enum EventType {
     /// A record is there that was not, or was deleted.
@@ -98,7 +98,7 @@ impl EventType {
 }
 
 /// One event, at its place in the feed. As JSON it is what the product sees, in the feed and at its endpoints.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Event {
     /// Its number: 1, 2, 3 ….
     #[serde(rename = "id")]

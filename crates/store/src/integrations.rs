@@ -12,7 +12,7 @@ use crate::error::During;
 const MOST: i64 = 5_000;
 
 /// One integration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Integration {
     /// Such as `bamboohr`.
     pub slug: String,

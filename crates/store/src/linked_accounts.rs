@@ -30,7 +30,7 @@ pub use polling::{complete_initial_sync, put_poll_off, record_poll, take_due_pol
 pub use token::{Access, access, find_by_token, wipe_token};
 
 /// The life of a linked account, as we see it; Merge's own word is kept beside it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum AccountStatus {
@@ -91,7 +91,7 @@ pub struct DueAccount {
 }
 
 /// One linked account, without its token.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct LinkedAccount {
     /// Ours.
     pub id: AccountId,

@@ -16,7 +16,7 @@ use crate::fetch_windows::Wanted;
 use crate::{AccountId, Error};
 
 /// One model of one account.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct ModelSync {
     /// The account.
     pub account_id: AccountId,

@@ -33,7 +33,7 @@ pub use receiving::{NewDelivery, ensure_partitions, insert};
 pub const SHARDS: u16 = 8;
 
 /// What was decided about a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Verdict {

@@ -27,7 +27,7 @@ pub use secrets::{Retired, Rotated, retire_secret, rotate_secret};
 pub const MOST: i64 = 50;
 
 /// Why nothing is sent to an endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum DisabledReason {
@@ -54,7 +54,7 @@ impl DisabledReason {
 }
 
 /// From where on a disabled endpoint is delivered to again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum From {
     /// The first event that it did not get.
@@ -65,7 +65,7 @@ pub enum From {
 }
 
 /// An endpoint, without its secrets. As JSON it is what the product sees.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Endpoint {
     /// Its id.
     pub id: EndpointId,

@@ -46,8 +46,36 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub(crate) const ALL: [Self; 19] = [
+        Self::MalformedRequest,
+        Self::InvalidField,
+        Self::Unauthenticated,
+        Self::BadSignature,
+        Self::MissingScope,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::AlreadyActive,
+        Self::Conflict,
+        Self::EndpointConflict,
+        Self::Gone,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::KeyReused,
+        Self::Refused,
+        Self::BadUpstream,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+
+    /// The problem's `type`.
+    pub(crate) fn urn(self) -> String {
+        format!("urn:syncline:problem:{}", self.slug())
+    }
+
     /// The status of every answer of this kind.
-    pub(super) fn status(self) -> StatusCode {
+    pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::MalformedRequest => StatusCode::BAD_REQUEST,
             Self::InvalidField | Self::KeyReused | Self::Refused => {
@@ -94,7 +122,7 @@ impl Kind {
     }
 
     /// The same words for every occurrence.
-    pub(super) fn title(self) -> &'static str {
+    pub(crate) fn title(self) -> &'static str {
         match self {
             Self::MalformedRequest => "The request cannot be read",
             Self::InvalidField => "A field is not valid",

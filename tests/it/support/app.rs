@@ -152,18 +152,9 @@ impl TestApp {
         &self.sandbox
     }
 
-    /// The paths of all routes, as the router has them.
-    pub(crate) fn routes(&self) -> Vec<String> {
-        let shown = format!("{:?}", api::router(self.app.clone()));
-        let quoted = shown.split('"').skip(1).step_by(2);
-        let mut paths: Vec<String> = quoted
-            // Those of what answers when no route does are no routes of ours.
-            .filter(|text| text.starts_with('/') && *text != "/" && !text.contains('*'))
-            .map(str::to_owned)
-            .collect();
-        paths.sort();
-        paths.dedup();
-        paths
+    /// The router itself.
+    pub(crate) fn router(&self) -> axum::Router {
+        api::router(self.app.clone())
     }
 
     /// Makes a request to a process that has some addresses only.
@@ -310,6 +301,15 @@ impl TestApp {
             store::api_keys::revoke(&mut connection, id).await.unwrap();
         }
         key.expose().to_owned()
+    }
+
+    /// Makes an API key that may do so much.
+    pub(crate) async fn key_with(&self, scopes: &[&str]) -> String {
+        let new = NewKey {
+            scopes,
+            ..NewKey::default()
+        };
+        self.key(new).await
     }
 
     /// Cuts every connection to the database, and lets nobody open another.

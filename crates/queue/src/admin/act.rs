@@ -39,7 +39,7 @@ impl Request {
 }
 
 /// What became of a wish to cancel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cancelled {
     /// It waited: it is in history, as cancelled.

@@ -23,7 +23,8 @@ pub const MAX_BATCH: u16 = 1_000;
 const SAMPLE: usize = 10;
 
 /// What is to be done with each job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = BulkActionName)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// As [`super::retry`], of jobs that ended.
@@ -81,7 +82,8 @@ pub struct Confirmation {
 }
 
 /// How far a bulk action has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = BulkProgress)]
 pub struct Progress {
     /// The id reached; jobs with smaller ones are still to come.
     pub reached: Option<JobId>,

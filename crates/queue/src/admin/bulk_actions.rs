@@ -12,7 +12,7 @@ use super::bulk::{Bulk, Confirmation, Progress};
 use crate::{error::Error, ids::JobId};
 
 /// The id of a bulk action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]
 pub struct BulkId(pub Uuid);
 
@@ -31,7 +31,8 @@ impl FromStr for BulkId {
 }
 
 /// Where a bulk action stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = BulkState)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Nobody confirmed it yet.

@@ -20,7 +20,8 @@ const MAX_VALUE_BYTES: usize = 300;
 /// Conditions on jobs, all of which must hold; an empty list and `None` ask for nothing.
 ///
 /// Ranges include their start and exclude their end.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = JobFilter)]
 #[serde(default, deny_unknown_fields)]
 pub struct Filter {
     /// Any of these.
@@ -60,7 +61,7 @@ pub struct Filter {
 }
 
 /// A span of time, open where a bound is missing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TimeRange {
     /// Not earlier.

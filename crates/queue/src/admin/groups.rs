@@ -27,7 +27,7 @@ const FOLDED_AT_ONCE: i64 = 50_000;
 pub const TREND_HOURS: usize = 24;
 
 /// Dead jobs that died of the same thing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct DeadGroup {
     /// What they have in common.
     pub fingerprint: String,
@@ -57,7 +57,7 @@ pub struct DeadGroup {
 }
 
 /// Somebody called a group resolved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Resolution {
     /// Who.
     pub by: String,

@@ -41,7 +41,7 @@ const RUN_TIME: Duration = Duration::from_millis(50);
 const MOST_CHANGE: f64 = 4.0;
 
 /// A job in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct JobSummary {
     /// Its id.
     pub id: JobId,
@@ -84,7 +84,8 @@ pub struct JobSummary {
 }
 
 /// A part of a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = JobPage)]
 pub struct Page {
     /// Newest first; may be fewer than asked for, and none, without being the last.
     pub jobs: Vec<JobSummary>,

@@ -17,7 +17,7 @@ const MAX_CHILDREN: i64 = 100;
 const MAX_LOOKED_AT: i64 = 20_000;
 
 /// A job with all that led to it and followed from it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct JobDetail {
     /// The job.
     pub job: JobView,
@@ -44,7 +44,7 @@ pub struct JobDetail {
 }
 
 /// One attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Span {
     /// Which; the first is 1. A dead job that was retried counts from 1 again.
     pub attempt: u16,

@@ -13,7 +13,7 @@ use crate::error::During;
 use crate::{AccountId, DeliveryId, Error, Keyring};
 
 /// One delivery, without its body.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct DeliveryView {
     /// Its id.
     pub id: DeliveryId,
