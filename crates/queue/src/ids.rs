@@ -98,6 +98,16 @@ impl Lane {
         Self("system".to_owned())
     }
 
+    /// The lane that somebody names, whether there is one or not.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`] for what no lane can be called.
+    pub fn named(name: &str) -> Result<Self, Error> {
+        let lane = Self(name.to_owned());
+        lane.check()?;
+        Ok(lane)
+    }
+
     /// The name as stored.
     pub fn as_str(&self) -> &str {
         &self.0

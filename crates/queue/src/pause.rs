@@ -8,6 +8,7 @@
 //! [`crate::worker::release`]).
 
 use chrono::{DateTime, Utc};
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 use sqlx::{PgConnection, PgPool};
 
 use crate::{
@@ -64,10 +65,22 @@ impl Scope {
     }
 }
 
+/// As `{"scope": "queue", "name": "sync"}`.
+impl Serialize for Scope {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let (scope, name) = self.columns();
+        let mut both = to.serialize_struct("Scope", 2)?;
+        both.serialize_field("scope", scope)?;
+        both.serialize_field("name", name)?;
+        both.end()
+    }
+}
+
 /// A pause, as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pause {
     /// What is paused.
+    #[serde(flatten)]
     pub scope: Scope,
     /// Who paused it; `syncline` for a lane in quarantine.
     pub paused_by: String,

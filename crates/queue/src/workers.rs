@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// A worker: one start of a process.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WorkerView {
     /// Its id.
     pub id: WorkerId,
@@ -38,7 +39,12 @@ pub struct WorkerView {
     /// Since when not any more.
     pub ended_at: Option<DateTime<Utc>>,
     /// How long its lease still holds; nothing left means that it is silent.
+    #[serde(rename = "lease_left_seconds", serialize_with = "in_seconds")]
     pub lease_left: Duration,
+}
+
+pub(crate) fn in_seconds<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(time.as_secs_f64())
 }
 
 /// What can be asked of a worker.

@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod api_keys;
 pub mod audit;
+pub mod clock;
 mod error;
 pub mod events;
 pub mod exchanges;

@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use sqlx::PgPool;
 
 use super::{
     plan::{Missed, Plan, Timing},
     stored::duration,
 };
-use crate::{error::Error, ids::JobId};
+use crate::{error::Error, ids::JobId, workers::in_seconds};
 
 /// Runs to come that are shown.
 const SHOWN_RUNS: usize = 5;
 
 /// A schedule: what holds, who changed it, what was and what comes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ScheduleView {
     /// The kind of its jobs.
     pub name: String,
@@ -38,13 +39,14 @@ pub struct ScheduleView {
     /// The next five ticks, without jitter; none during a pause without an end.
     pub next_runs: Vec<DateTime<Utc>>,
     /// How long it is due without being fired: no scheduler runs that knows it. Zero: it is not.
+    #[serde(rename = "overdue_seconds", serialize_with = "in_seconds")]
     pub overdue: Duration,
     /// Why it cannot work, if it cannot.
     pub problem: Option<String>,
 }
 
 /// Who put something in the place of what the code declares.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Override {
     /// A person or an API key.
     pub by: String,
@@ -55,7 +57,7 @@ pub struct Override {
 }
 
 /// Who paused it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pause {
     /// A person or an API key.
     pub by: String,

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
 
 use super::calendar::Calendar;
+use crate::workers::in_seconds;
 
 /// Runs that may be made up for, or be on time, at one look. So an outage ends without a flood.
 pub const MAX_CATCH_UP: u16 = 1_000;
@@ -19,7 +21,8 @@ const SAMPLE_START: i64 = 1_704_067_200;
 /// What becomes of runs that were missed: due while, for longer than the grace, nobody fired them.
 ///
 /// Runs that are later than planned, but within the grace, always happen. Those during a pause never do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Missed {
     /// They are left out.
     Skip,
@@ -88,7 +91,7 @@ impl ScheduleSpec {
 }
 
 /// As [`ScheduleSpec`], from the database or from people.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Timing {
     /// Cron expression.
     pub cron: String,
@@ -97,8 +100,10 @@ pub struct Timing {
     /// What becomes of runs that were missed.
     pub missed: Missed,
     /// A run that fires later than this was missed.
+    #[serde(rename = "grace_seconds", serialize_with = "in_seconds")]
     pub grace: Duration,
     /// Each run is put off by up to this.
+    #[serde(rename = "jitter_seconds", serialize_with = "in_seconds")]
     pub jitter: Duration,
 }
 

@@ -1,5 +1,6 @@
 //! Many accounts at once, as a batch of webhooks means them.
 
+use serde::Serialize;
 use sqlx::PgConnection;
 
 use super::{AccountStatus, LinkedAccount};
@@ -93,7 +94,7 @@ pub async fn find_by_name(conn: &mut PgConnection, name: &str) -> Result<Option<
 }
 
 /// How many accounts stand where.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StatusCount {
     /// Where.
     pub status: AccountStatus,
