@@ -38,7 +38,6 @@ mod page;
 mod pulse;
 mod query;
 mod queues;
-mod redact;
 mod schedules;
 mod search;
 mod shown;

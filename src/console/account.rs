@@ -11,9 +11,8 @@ use queue::admin::{self, Filter};
 use queue::pause::{Pause, Scope};
 use queue::{JobState, Lane, Queue};
 use store::AccountId;
-use store::fetch_windows::{self, ClosedWindow, Verdict};
+use store::fetch_windows::Verdict;
 use store::linked_accounts::{self, AccountStatus, LinkedAccount};
-use store::model_syncs::{self, ModelSync};
 use store::webhook_deliveries::{self, DeliveryFilter};
 
 use super::{
@@ -29,6 +28,7 @@ use super::{
 };
 use crate::app::App;
 use crate::ops::Deed;
+use crate::ops::standing::{Proof, behind, prove, sentence, told};
 
 mod drawing;
 use drawing::{Axis, HEIGHT, Rect, draw};
@@ -139,12 +139,7 @@ pub(super) async fn show(
     let mut conn = app.pool.acquire().await?;
     let account = linked_accounts::find(&mut conn, id, None).await?;
     let account = account.ok_or_else(|| Fault::missing("linked account"))?;
-    let mut proofs = Vec::new();
-    for model in model_syncs::list(&mut conn, id).await? {
-        let mark = model.fetched_through;
-        let proof = fetch_windows::prove(&mut conn, id, &model.model_id, mark, WINDOWS).await?;
-        proofs.push((model, proof));
-    }
+    let proofs = prove(&mut conn, id, WINDOWS).await?;
     let about = DeliveryFilter {
         account_id: Some(id),
         ..DeliveryFilter::default()
@@ -182,8 +177,6 @@ pub(super) async fn show(
     page.entries = entries;
     page::render(&page)
 }
-
-type Proof = (ModelSync, (Verdict, Vec<ClosedWindow>));
 
 impl AccountPage {
     fn of(visit: &Visit, account: LinkedAccount, proofs: Vec<Proof>, is_paused: bool) -> Self {
@@ -250,78 +243,14 @@ fn held(pause: &Pause, now: DateTime<Utc>) -> String {
     format!("{what} paused by {by} for {since}: {reason}.")
 }
 
-/// How the account is, in one sentence.
-fn sentence(account: &LinkedAccount, proofs: &[Proof]) -> String {
-    match account.status {
-        AccountStatus::Pending => {
-            return "Linking was begun; the customer has not finished it yet.".to_owned();
-        }
-        AccountStatus::Deleting => return "It is being deleted.".to_owned(),
-        AccountStatus::RelinkNeeded => {
-            let why = account.last_error.as_deref();
-            let why = why.map_or_else(String::new, |why| format!("{why}. "));
-            return format!(
-                "{why}The customer has to sign in again at their system: your product asks for a new link token \
-                 (relink-integration) and opens the dialog with it. What Merge has is still read."
-            );
-        }
-        AccountStatus::Error => {
-            let why = account
-                .last_error
-                .as_deref()
-                .unwrap_or("no reason is known");
-            return format!(
-                "Merge does not accept us for it ({why}); it is tried again, ever more rarely."
-            );
-        }
-        AccountStatus::Active => {}
-    }
-    let gaps = proofs
-        .iter()
-        .filter(|(_, (verdict, _))| matches!(verdict, Verdict::Gap { .. }))
-        .count();
-    let is_behind = |model: &ModelSync| {
-        model.refusal.is_none() && model.fetched_through < model.available_through
-    };
-    let behind = proofs.iter().filter(|(model, _)| is_behind(model)).count();
-    match (gaps, behind) {
-        (0, 0) if proofs.is_empty() => "It is linked; Merge was not asked yet.".to_owned(),
-        (0, 0) => {
-            "In step: all that Merge has finished is stored, and nothing was left out.".to_owned()
-        }
-        (0, behind) => format!(
-            "Nothing was left out; {behind} of {} models have news to be read.",
-            proofs.len()
-        ),
-        (gaps, _) => format!(
-            "{gaps} of {} models have a gap: read everything again to mend it.",
-            proofs.len()
-        ),
-    }
-}
-
 impl ModelRow {
     fn of((model, (verdict, windows)): Proof, axis: &Axis, now: DateTime<Utc>) -> Self {
-        let behind = match (model.fetched_through, model.available_through) {
-            (Some(fetched), Some(available)) => available - fetched,
-            (None, Some(available)) => now - available,
-            (_, None) => TimeDelta::zero(),
-        };
-        let is_behind = behind > TimeDelta::zero() && model.refusal.is_none();
-        let (proof, proof_class) = match &verdict {
-            Verdict::NeverRead => ("never read".to_owned(), "none"),
-            Verdict::Contiguous { since, windows, .. } => (
-                format!(
-                    "contiguous since {}, {}",
-                    stamp(*since),
-                    plural(windows.unsigned_abs().into(), "window")
-                ),
-                "well",
-            ),
-            Verdict::Gap { from, to } => {
-                let from = from.map_or_else(|| "the beginning".to_owned(), stamp);
-                (format!("GAP from {from} to {}", stamp(*to)), "bad")
-            }
+        let behind = behind(&model, now);
+        let proof = told(&verdict);
+        let proof_class = match verdict {
+            Verdict::NeverRead => "none",
+            Verdict::Contiguous { .. } => "well",
+            Verdict::Gap { .. } => "bad",
         };
         let mut drawn: Vec<Rect> = windows
             .iter()
@@ -347,12 +276,8 @@ impl ModelRow {
             refusal: model.refusal,
             windows: drawn,
             records: grouped(model.records.unsigned_abs()),
-            behind: if is_behind {
-                age(behind)
-            } else {
-                "–".to_owned()
-            },
-            is_late: is_behind && behind > LATE,
+            is_late: behind.is_some_and(|behind| behind > LATE),
+            behind: behind.map_or_else(|| "–".to_owned(), age),
             read: When::maybe(model.last_fetched_at, now),
         }
     }

@@ -16,10 +16,10 @@ use super::{
     jobs::JobRow,
     page::{self, Frame},
     query::JobQuery,
-    shown::{When, grouped, plural, stamp, took},
+    shown::{When, grouped, plural, stamp},
 };
 use crate::app::App;
-use crate::ops::bulk::{TYPED_ABOVE, deed_of, shown};
+use crate::ops::bulk::{TYPED_ABOVE, deed_of, sentence, shown};
 
 /// Actions on the list.
 const ACTIONS: u16 = 100;
@@ -152,7 +152,7 @@ impl BulkPage {
             id: bulk.id,
             action: capital(action),
             state: bulk.state.as_str(),
-            sentence: sentence(visit, bulk),
+            sentence: sentence(bulk, visit.now),
             percent: (bulk.state != Standing::Prepared).then_some(percent),
             count: bulk.jobs,
             count_shown: plural(count, "job"),
@@ -172,28 +172,6 @@ impl BulkPage {
                 .map(|job| JobRow::of(job, visit.now))
                 .collect(),
         }
-    }
-}
-
-fn sentence(visit: &Visit, bulk: &BulkAction) -> String {
-    let jobs = plural(bulk.jobs.unsigned_abs(), "job");
-    let ran = bulk
-        .started_at
-        .map(|at| took(bulk.ended_at.unwrap_or(visit.now) - at))
-        .unwrap_or_default();
-    match (bulk.state, &bulk.stopped_by) {
-        (Standing::Prepared, _) => {
-            format!(
-                "{jobs} match just now, and only those are touched, whatever comes until you confirm. Nothing was done yet."
-            )
-        }
-        (Standing::Running, None) => format!("It has run for {ran}. You may leave this page."),
-        (Standing::Running, Some(by)) => format!("{by} asked it to stop; it ends after its batch."),
-        (Standing::Stopped, by) => {
-            let by = by.as_deref().unwrap_or("Somebody");
-            format!("{by} stopped it after {ran}. What was done stays done.")
-        }
-        (Standing::Done, _) => format!("It is done; it took {ran}."),
     }
 }
 

@@ -17,11 +17,10 @@ use super::{
     jobs::encoded,
     page::{self, Frame},
     query::parse_time,
-    redact,
     shown::{When, short, stamp, took},
 };
 use crate::app::App;
-use crate::ops::Deed;
+use crate::ops::{Deed, jobs::told, redact};
 
 /// Entries of the audit log that are shown with what they are about.
 pub(super) const ENTRIES: u16 = 50;
@@ -216,29 +215,6 @@ impl JobPage {
             job,
             detail,
         }
-    }
-}
-
-/// What is to be said of a job that does not wait.
-fn told(job: &JobView, now: DateTime<Utc>) -> Option<String> {
-    let ran = job
-        .started_at
-        .zip(job.finished_at)
-        .map(|(from, to)| took(to - from));
-    match job.state {
-        JobState::Running => {
-            let since = job.started_at.map(|at| took(now - at)).unwrap_or_default();
-            Some(format!("It has run for {since}."))
-        }
-        JobState::Completed => Some(match ran {
-            Some(ran) => format!("It ended well; its last attempt took {ran}."),
-            None => "It ended well.".to_owned(),
-        }),
-        JobState::Cancelled => Some("It was given up on purpose.".to_owned()),
-        JobState::Dead => Some(
-            "It used all its attempts, and stays until somebody retries or deletes it.".to_owned(),
-        ),
-        JobState::Scheduled | JobState::Available | JobState::Retryable => None,
     }
 }
 

@@ -17,6 +17,8 @@ use super::{
     shown::{When, short, stamp},
 };
 use crate::app::App;
+use crate::ops::jobs::what_when;
+pub(super) use crate::ops::words::cut;
 
 /// Jobs on a page.
 const PAGE: u16 = 50;
@@ -59,14 +61,7 @@ pub(super) struct JobRow {
 
 impl JobRow {
     pub(super) fn of(job: JobSummary, now: DateTime<Utc>) -> Self {
-        let (what_when, at) = match job.state {
-            JobState::Scheduled | JobState::Retryable => ("runs", job.run_at),
-            JobState::Available => ("due", job.run_at),
-            JobState::Running => ("began", job.started_at.unwrap_or(job.run_at)),
-            JobState::Completed | JobState::Cancelled | JobState::Dead => {
-                ("ended", job.finished_at.unwrap_or(job.run_at))
-            }
-        };
+        let (what_when, at) = what_when(&job);
         let lane = job.lane.as_str().to_owned();
         let error = job.last_error.unwrap_or_default();
         Self {
@@ -98,15 +93,6 @@ pub(super) fn short_lane(lane: &str) -> String {
 /// As a value in a query.
 pub(super) fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
-
-/// The first line, and not too much of it.
-pub(super) fn cut(text: &str, chars: usize) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    if line.chars().count() <= chars {
-        return line.to_owned();
-    }
-    line.chars().take(chars).chain("…".chars()).collect()
 }
 
 pub(super) async fn list(

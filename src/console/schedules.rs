@@ -7,7 +7,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use queue::JobId;
-use queue::schedule::{self, Missed, ScheduleView};
+use queue::schedule::{self, ScheduleView};
 
 use super::{
     fault::Fault,
@@ -17,6 +17,7 @@ use super::{
     shown::{When, age},
 };
 use crate::app::App;
+use crate::ops::schedules::{missed, state};
 
 #[derive(Debug, Template)]
 #[template(path = "schedules.html")]
@@ -49,12 +50,7 @@ impl ScheduleRow {
             None => "until somebody resumes it".to_owned(),
         };
         Self {
-            state: match (&view.problem, &view.paused, view.overdue.as_secs() > 60) {
-                (Some(_), _, _) => "broken",
-                (_, Some(_), _) => "paused",
-                (_, _, true) => "late",
-                (None, None, false) => "open",
-            },
+            state: state(&view),
             words: view.words,
             problem: view.problem,
             cron: view.timing.cron,
@@ -66,11 +62,7 @@ impl ScheduleRow {
                 .into_iter()
                 .map(|run| When::new(run, now))
                 .collect(),
-            missed: match view.timing.missed {
-                Missed::Skip => "are left out".to_owned(),
-                Missed::One => "one stands for all".to_owned(),
-                Missed::UpTo(most) => format!("the newest are made up for, {most} at most"),
-            },
+            missed: missed(view.timing.missed),
             pause: view.paused.map(|pause| {
                 let (by, reason) = (&pause.by, &pause.reason);
                 format!(

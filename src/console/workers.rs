@@ -19,6 +19,7 @@ use super::{
     shown::{When, took},
 };
 use crate::app::App;
+use crate::ops::queues::worker_state;
 
 /// Workers on the page, those that ended lately among them.
 const WORKERS: u16 = 50;
@@ -62,21 +63,13 @@ impl WorkerRow {
             .map(|(queue, slots)| (queue.clone(), slots.as_u64().unwrap_or(0)))
             .collect();
         let is_alive = worker.ended_at.is_none();
-        let state = match (worker.state.as_str(), worker.wanted.as_deref()) {
-            ("running" | "draining", _) if worker.lease_left.is_zero() => "silent",
-            ("running", Some("quiet")) => "quiet",
-            ("running", Some(_)) | ("draining", _) => "draining",
-            ("running", None) => "working",
-            ("stopped", _) => "stopped",
-            _ => "lost",
-        };
         let lease = chrono::TimeDelta::from_std(worker.lease_left).unwrap_or_default();
         Self {
             id: worker.id,
+            state: worker_state(&worker),
             host: worker.host,
             pid: worker.pid,
             version: worker.version,
-            state,
             is_alive,
             is_quiet: worker.wanted.as_deref() == Some("quiet"),
             started: When::new(worker.started_at, now),

@@ -1,11 +1,13 @@
 //! One action on all jobs of a filter: prepared, confirmed, done by a job, stopped.
 
+use chrono::{DateTime, Utc};
 use jobs::run_bulk_action::RunBulkAction;
 use queue::NewJob;
 use queue::admin::bulk_actions::{self, BulkAction, BulkId, State};
 use queue::admin::{Action, Bulk, Filter};
 use serde_json::{Value, json};
 
+use super::words::{plural, took};
 use super::{Deed, Error, Ops};
 
 /// Above this many jobs the count has to be typed.
@@ -110,4 +112,27 @@ impl Ops {
 /// Whether somebody has to wait for it.
 pub fn is_under_way(action: &BulkAction) -> bool {
     action.state == State::Running
+}
+
+/// How far it is, in one sentence.
+pub fn sentence(bulk: &BulkAction, now: DateTime<Utc>) -> String {
+    let jobs = plural(bulk.jobs.unsigned_abs(), "job");
+    let ran = bulk
+        .started_at
+        .map(|at| took(bulk.ended_at.unwrap_or(now) - at))
+        .unwrap_or_default();
+    match (bulk.state, &bulk.stopped_by) {
+        (State::Prepared, _) => {
+            format!(
+                "{jobs} match just now, and only those are touched, whatever comes until you confirm. Nothing was done yet."
+            )
+        }
+        (State::Running, None) => format!("It has run for {ran}."),
+        (State::Running, Some(by)) => format!("{by} asked it to stop; it ends after its batch."),
+        (State::Stopped, by) => {
+            let by = by.as_deref().unwrap_or("Somebody");
+            format!("{by} stopped it after {ran}. What was done stays done.")
+        }
+        (State::Done, _) => format!("It is done; it took {ran}."),
+    }
 }

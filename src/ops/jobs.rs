@@ -4,10 +4,11 @@
 //! all to a stop.
 
 use chrono::{DateTime, Utc};
-use queue::admin::{self, Cancelled, Edit};
+use queue::admin::{self, Cancelled, Edit, JobSummary};
 use queue::{JobId, JobState, JobView};
 use serde_json::json;
 
+use super::words::took;
 use super::{Deed, Error, Ops};
 
 impl Ops {
@@ -106,5 +107,40 @@ impl Ops {
 
     async fn state_of(&self, id: JobId) -> Result<JobState, Error> {
         Ok(self.job(id).await?.state)
+    }
+}
+
+/// What is to be said of a job that does not wait.
+pub fn told(job: &JobView, now: DateTime<Utc>) -> Option<String> {
+    let ran = job
+        .started_at
+        .zip(job.finished_at)
+        .map(|(from, to)| took(to - from));
+    match job.state {
+        JobState::Running => {
+            let since = job.started_at.map(|at| took(now - at)).unwrap_or_default();
+            Some(format!("It has run for {since}."))
+        }
+        JobState::Completed => Some(match ran {
+            Some(ran) => format!("It ended well; its last attempt took {ran}."),
+            None => "It ended well.".to_owned(),
+        }),
+        JobState::Cancelled => Some("It was given up on purpose.".to_owned()),
+        JobState::Dead => Some(
+            "It used all its attempts, and stays until somebody retries or deletes it.".to_owned(),
+        ),
+        JobState::Scheduled | JobState::Available | JobState::Retryable => None,
+    }
+}
+
+/// What is to be told first of a job in a list, and its time: it runs, is due, began or ended then.
+pub fn what_when(job: &JobSummary) -> (&'static str, DateTime<Utc>) {
+    match job.state {
+        JobState::Scheduled | JobState::Retryable => ("runs", job.run_at),
+        JobState::Available => ("due", job.run_at),
+        JobState::Running => ("began", job.started_at.unwrap_or(job.run_at)),
+        JobState::Completed | JobState::Cancelled | JobState::Dead => {
+            ("ended", job.finished_at.unwrap_or(job.run_at))
+        }
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use queue::WorkerId;
 use queue::pause::{self, Scope};
-use queue::workers::{self, Ask};
+use queue::workers::{self, Ask, WorkerView};
 use serde_json::json;
 
 use super::{Deed, Error, Ops};
@@ -13,6 +13,18 @@ fn target(scope: &Scope) -> String {
     match scope.columns() {
         (kind, "") => kind.to_owned(),
         (kind, name) => format!("{kind} {name}"),
+    }
+}
+
+/// How a worker is, in one word.
+pub fn worker_state(worker: &WorkerView) -> &'static str {
+    match (worker.state.as_str(), worker.wanted.as_deref()) {
+        ("running" | "draining", _) if worker.lease_left.is_zero() => "silent",
+        ("running", Some("quiet")) => "quiet",
+        ("running", Some(_)) | ("draining", _) => "draining",
+        ("running", None) => "working",
+        ("stopped", _) => "stopped",
+        _ => "lost",
     }
 }
 

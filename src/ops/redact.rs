@@ -20,12 +20,13 @@ const NAMES: [&str; 8] = [
 const BEGINNINGS: [&str; 6] = ["sl_", "sk_", "sk-", "Bearer ", "Basic ", "eyJ"];
 
 /// JSON as people read it, without what they are not to see.
-pub(super) fn shown(value: &Value) -> String {
+pub fn shown(value: &Value) -> String {
     let value = redacted(value);
     serde_json::to_string_pretty(&value).unwrap_or_default()
 }
 
-fn redacted(value: &Value) -> Value {
+/// The same, still JSON.
+pub fn redacted(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
             let fields = fields.iter().map(|(name, value)| {

@@ -2,10 +2,29 @@
 
 use chrono::{DateTime, Utc};
 use queue::JobId;
-use queue::schedule::{self, By, Edit};
+use queue::schedule::{self, By, Edit, Missed, ScheduleView};
 use serde_json::json;
 
 use super::{Deed, Error, Ops};
+
+/// How a schedule is, in one word.
+pub fn state(view: &ScheduleView) -> &'static str {
+    match (&view.problem, &view.paused, view.overdue.as_secs() > 60) {
+        (Some(_), _, _) => "broken",
+        (_, Some(_), _) => "paused",
+        (_, _, true) => "late",
+        (None, None, false) => "open",
+    }
+}
+
+/// What becomes of missed runs; follows "missed runs:".
+pub fn missed(missed: Missed) -> String {
+    match missed {
+        Missed::Skip => "are left out".to_owned(),
+        Missed::One => "one stands for all".to_owned(),
+        Missed::UpTo(most) => format!("the newest are made up for, {most} at most"),
+    }
+}
 
 impl Ops {
     fn by<'a>(&'a self, reason: &'a str) -> By<'a> {

@@ -1,6 +1,6 @@
-//! Numbers and spans of time in the words that people are told.
+//! Numbers, times and spans of time in the words that people are told.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// `1 job`, `12,000 jobs`.
 pub fn plural(count: u64, what: &str) -> String {
@@ -54,9 +54,59 @@ pub fn age(time: TimeDelta) -> String {
     }
 }
 
+/// `now`, `3 min ago`, `in 4 s`.
+pub fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let span = now - at;
+    if span.abs() < TimeDelta::seconds(1) {
+        "now".to_owned()
+    } else if span > TimeDelta::zero() {
+        format!("{} ago", age(span))
+    } else {
+        // Rounded up: what comes in 1.9 s does not come in 1 s.
+        format!("in {}", age(-span + TimeDelta::milliseconds(999)))
+    }
+}
+
+/// `2026-11-22 13:05:09`, in UTC as everything.
+pub fn stamp(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// How long something took: `0 ms`, `340 ms`, `1.25 s`, `4 min`.
+pub fn took(span: TimeDelta) -> String {
+    let millis = span.num_milliseconds().max(0);
+    match millis {
+        ..1_000 => format!("{millis} ms"),
+        1_000..60_000 => format!("{}.{:02} s", millis / 1_000, millis % 1_000 / 10),
+        _ => age(span),
+    }
+}
+
+/// The first line, and not too much of it.
+pub fn cut(text: &str, chars: usize) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    if line.chars().count() <= chars {
+        return line.to_owned();
+    }
+    line.chars().take(chars).chain("…".chars()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_are_as_exact_as_they_matter() {
+        let cases = [
+            (7, "7 ms"),
+            (1_250, "1.25 s"),
+            (59_999, "59.99 s"),
+            (61_000, "1 min"),
+        ];
+        for (millis, expected) in cases {
+            assert_eq!(took(TimeDelta::milliseconds(millis)), expected);
+        }
+    }
 
     #[test]
     fn times_and_numbers_are_short() {

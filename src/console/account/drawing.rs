@@ -3,10 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use store::fetch_windows::{ClosedWindow, Extent};
 
-use super::{
-    super::shown::{grouped, stamp},
-    Proof,
-};
+use super::super::shown::{grouped, stamp};
+use crate::ops::standing::Proof;
 
 /// Width and height of the drawing, as its view box has them.
 const WIDTH: i64 = 300;
