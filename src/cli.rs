@@ -1,27 +1,38 @@
 //! The commands of the binary, and how a failure ends the process.
 
 mod accounts;
+mod answer;
 mod audit;
+mod dead;
 pub mod demo;
+mod desk;
 mod endpoints;
 mod exit;
+mod jobs;
 mod keys;
+mod lanes;
 mod migrate;
+mod queues;
 mod sandbox;
+mod schedules;
+mod search;
 mod serve;
+mod status;
 mod stop;
+mod table;
 mod users;
 mod webhooks;
+mod workers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use self::exit::Unavailable;
 use crate::config::{Config, Need, Sources};
-use crate::ops::{Actor, Ops, Role};
-use crate::{database, telemetry};
+use crate::ops::Deed;
+use crate::telemetry;
 
 /// Keeps a product's database in step with its customers' systems, through a durable queue.
 #[derive(Debug, Parser)]
@@ -37,33 +48,64 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Prove that nothing of an account was left out.
+    /// Look at linked accounts, have them read, and prove that nothing was left out.
     Accounts(accounts::Args),
     /// Look at what people changed, and prove that nobody changed that.
     Audit(audit::Args),
+    /// Look at what jobs died of, by cause.
+    Dead(dead::Args),
     /// Run everything on this machine, with customers of its own, and show what happens.
     Demo(demo::Args),
     /// Say where events are sent to, and see how that goes.
     Endpoints(endpoints::Args),
+    /// Look for jobs, and run, put off, cancel or delete them: one, or all of a filter.
+    Jobs(jobs::Args),
     /// Make, list and revoke the keys that the product calls the API with.
     Keys(keys::Args),
+    /// Look at the lanes that are worked, that wait, and that rest.
+    Lanes(lanes::Args),
     /// Bring the database to the shape that this version needs.
     Migrate,
+    /// Look at what waits, and pause and resume it.
+    Queues(queues::Args),
     /// Run the simulated Merge alone.
     Sandbox(sandbox::Args),
+    /// Look at what runs by the clock; run it now, pause it, change it.
+    Schedules(schedules::Args),
+    /// Say what an id is of.
+    Search(search::Args),
     /// Run the service.
     Serve(serve::Args),
+    /// Say whether all is well, and if not, what is wrong; then the exit code is 1.
+    Status(status::Args),
     /// Say who may use the console.
     Users(users::Args),
     /// Look at received webhooks, and have them acted on once more.
     Webhooks(webhooks::Args),
+    /// Look at the processes that run jobs, and stop them.
+    Workers(workers::Args),
+}
+
+/// The whole command line.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// The words after `syncline` that do a deed. Sessions are the browser's own: there is nothing to log in to here.
+pub fn words_of(deed: Deed) -> Option<Vec<String>> {
+    match deed.noun().as_str() {
+        "sessions" => None,
+        "bulk" => Some(vec!["jobs".to_owned(), "bulk".to_owned(), deed.verb()]),
+        noun => Some(vec![noun.to_owned(), deed.verb()]),
+    }
 }
 
 impl Cli {
     /// Runs the command to its end.
     ///
-    /// Exit codes: 0 done; 2 the command line is wrong; 69 something needed is unavailable, such as the database;
-    /// 78 a setting is wrong; 70 any other failure. A failure is one line on stderr.
+    /// Exit codes: 0 done; 1 a look found something wrong (`status`); 2 the command line is wrong; 65 refused, nothing was
+    /// changed; 66 there is no such thing; 69 something needed is unavailable, such as the database; 78 a setting is
+    /// wrong; 70 any other failure. A failure is one line on stderr.
     pub fn run(self) -> ExitCode {
         let runtime = match tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -80,40 +122,31 @@ impl Cli {
 
     async fn dispatch(self) -> anyhow::Result<()> {
         let sources = Sources::of_process(self.config);
+        let config = || load(&sources, Need::Database);
         match self.command {
-            Command::Accounts(args) => accounts::run(args, &load(&sources, Need::Database)?).await,
-            Command::Audit(args) => audit::run(args, &load(&sources, Need::Database)?).await,
+            Command::Accounts(args) => accounts::run(args, &config()?).await,
+            Command::Audit(args) => audit::run(args, &config()?).await,
+            Command::Dead(args) => dead::run(args, &config()?).await,
             Command::Demo(args) => demo::run(args, sources).await,
-            Command::Endpoints(args) => {
-                endpoints::run(args, &load(&sources, Need::Database)?).await
-            }
-            Command::Keys(args) => keys::run(args, &load(&sources, Need::Database)?).await,
-            Command::Migrate => migrate::run(&load(&sources, Need::Database)?).await,
+            Command::Endpoints(args) => endpoints::run(args, &config()?).await,
+            Command::Jobs(args) => jobs::run(args, &config()?).await,
+            Command::Keys(args) => keys::run(args, &config()?).await,
+            Command::Lanes(args) => lanes::run(args, &config()?).await,
+            Command::Migrate => migrate::run(&config()?).await,
+            Command::Queues(args) => queues::run(args, &config()?).await,
             Command::Sandbox(args) => sandbox::run(args).await,
+            Command::Schedules(args) => schedules::run(args, &config()?).await,
+            Command::Search(args) => search::run(args, &config()?).await,
             Command::Serve(args) => {
                 let sources = args.settings(sources);
                 serve::run(&args, load(&sources, Need::Service)?, sources).await
             }
-            Command::Users(args) => users::run(args, &load(&sources, Need::Database)?).await,
+            Command::Status(args) => status::run(args, &config()?).await,
+            Command::Users(args) => users::run(args, &config()?).await,
             Command::Webhooks(args) => webhooks::run(args, &sources).await,
+            Command::Workers(args) => workers::run(args, &config()?).await,
         }
     }
-}
-
-/// The service in the hands of whoever sits at this machine: who may run us with its database may do everything.
-async fn of_terminal(config: &Config) -> anyhow::Result<Ops> {
-    let pool = database::connect(&config.database).await?;
-    let queue = queue::Client::listening(pool.clone(), database::listen(&config.database)?);
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid());
-    let name = user
-        .ok()
-        .flatten()
-        .map_or_else(|| "unknown".to_owned(), |user| user.name);
-    let actor = Actor {
-        name: format!("command line ({name})"),
-        role: Role::Admin,
-    };
-    Ok(Ops::new(pool, queue, actor))
 }
 
 /// Reads the settings and starts logging as they say.

@@ -1,16 +1,19 @@
-use std::io::{self, Write};
-
-use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Subcommand;
-use serde::Serialize;
-use sqlx::PgConnection;
+use jobs::resync::SyncType;
+use serde_json::json;
 use store::AccountId;
-use store::fetch_windows::{self, ClosedWindow, Extent, Verdict};
-use store::linked_accounts::{self, AccountFilter};
-use store::model_syncs;
+use store::linked_accounts::{self, AccountFilter, AccountStatus, LinkedAccount};
 
+use super::answer::{Answer, Form, Look};
+use super::desk::{Desk, Sure, ask};
+use super::exit::Refused;
+use super::table::{Cell, Table, maybe, more, state};
 use crate::config::Config;
-use crate::database;
+use crate::ops::Deed;
+use crate::ops::words::ago;
+
+mod show;
+mod verify;
 
 /// Accounts read in one query.
 const PAGE: u16 = 500;
@@ -23,155 +26,212 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// List linked accounts.
+    List(List),
+    /// Show one account: how it is, and the proof of each model that nothing was left out. To pause it: `queues pause
+    /// --account`.
+    Show(show::Show),
     /// Prove that nothing was left out: do the windows that were read of each model join?
     ///
-    /// Fails if a gap is found. `resync` with sync_type FULL reads everything anew, which mends it.
-    Verify(Verify),
+    /// Fails if a gap is found. `resync-full` reads everything anew, which mends it.
+    Verify(verify::Verify),
+    /// Ask Merge now how far an account is.
+    Poll {
+        /// Our id of it.
+        id: AccountId,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Read again what changed lately.
+    ResyncIncremental {
+        /// Our id of it.
+        id: AccountId,
+        /// Only this model, such as hris.Employee.
+        #[arg(long)]
+        model: Option<String>,
+        /// Why, for the audit log.
+        #[arg(long)]
+        reason: Option<String>,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Read everything again. Merge reads the third party anew, too, and may charge for it.
+    ResyncFull {
+        /// Our id of it.
+        id: AccountId,
+        /// Only this model, such as hris.Employee.
+        #[arg(long)]
+        model: Option<String>,
+        /// Why, for the audit log.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        sure: Sure,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Delete an account: at Merge, and here with all its records, for good.
+    Delete(Delete),
 }
 
 #[derive(Debug, clap::Args)]
-struct Verify {
-    /// Only this account, and every window of it.
+struct List {
+    /// Only this organization's.
     #[arg(long, value_name = "ID")]
-    account: Option<AccountId>,
-    /// One JSON object a line instead of text.
+    organization: Option<String>,
+    /// Only those of this category, such as hris.
     #[arg(long)]
-    json: bool,
+    category: Option<String>,
+    /// Only those in this status.
+    #[arg(long, value_parser = status)]
+    status: Option<AccountStatus>,
+    /// Only those behind this one: the last id of the page before.
+    #[arg(long, value_name = "ID")]
+    after: Option<AccountId>,
+    /// How many, at most.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=PAGE.into()))]
+    limit: u16,
+    #[command(flatten)]
+    look: Look,
+}
+
+#[derive(Debug, clap::Args)]
+struct Delete {
+    /// Our id of it.
+    id: AccountId,
+    /// Why, for the audit log.
+    #[arg(long)]
+    reason: String,
+    /// The customer's name, as `accounts show` has it, to confirm that it is meant.
+    #[arg(long, value_name = "NAME")]
+    customer: Option<String>,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// A status by its name.
+fn status(name: &str) -> Result<AccountStatus, String> {
+    AccountStatus::parse(name).ok_or_else(|| {
+        let names = AccountStatus::ALL.map(AccountStatus::as_str).join(", ");
+        format!("expected one of {names}")
+    })
 }
 
 /// Runs one of the verbs on accounts. The database must have been migrated.
 pub(super) async fn run(args: Args, config: &Config) -> anyhow::Result<()> {
-    let pool = database::connect(&config.database).await?;
-    let Command::Verify(verify) = args.command;
-    let mut conn = pool.acquire().await?;
-    let gaps = verify.run(&mut conn, &mut io::stdout().lock()).await?;
-    anyhow::ensure!(gaps == 0, "models with a gap: {gaps}");
-    Ok(())
-}
-
-/// One model of one account.
-#[derive(Serialize)]
-struct Line<'a> {
-    linked_account_id: AccountId,
-    model_id: &'a str,
-    #[serde(flatten)]
-    verdict: Verdict,
-    /// Why nothing new is read of the model.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refusal: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    chain: Vec<ClosedWindow>,
-}
-
-impl Verify {
-    /// Writes a line for each model, and returns how many have a gap.
-    async fn run(&self, conn: &mut PgConnection, out: &mut impl Write) -> anyhow::Result<usize> {
-        if let Some(id) = self.account {
-            let is_there = linked_accounts::find(conn, id, None).await?.is_some();
-            anyhow::ensure!(is_there, "there is no linked account {id}");
-            return self.verify(conn, id, out).await;
+    let desk = Desk::of(config).await?;
+    match args.command {
+        Command::List(list) => list.look.show(async || list.answer(&desk).await).await,
+        Command::Show(show) => show.run(&desk).await,
+        Command::Verify(verify) => verify.run(&desk).await,
+        Command::Poll { id, form } => {
+            let job = desk.ops.poll_account(id).await?;
+            form.print(&Answer::done(
+                Deed::AccountPoll,
+                id,
+                json!({ "job_id": job }),
+            ))
         }
-        let mut gaps = 0;
-        let mut filter = AccountFilter::default();
-        loop {
-            let accounts = linked_accounts::list(conn, &filter, PAGE).await?;
-            for account in &accounts {
-                gaps += self.verify(conn, account.id, out).await?;
-            }
-            match accounts.last() {
-                Some(last) if accounts.len() >= usize::from(PAGE) => filter.after = Some(last.id),
-                _ => return Ok(gaps),
-            }
+        Command::ResyncIncremental {
+            id,
+            model,
+            reason,
+            form,
+        } => {
+            let (ops, kind) = (&desk.ops, SyncType::Incremental);
+            let job = ops
+                .resync_account(id, kind, model, reason.as_deref())
+                .await?;
+            form.print(&Answer::done(
+                Deed::AccountSweep,
+                id,
+                json!({ "job_id": job }),
+            ))
         }
-    }
-
-    async fn verify(
-        &self,
-        conn: &mut PgConnection,
-        id: AccountId,
-        out: &mut impl Write,
-    ) -> anyhow::Result<usize> {
-        let mut gaps = 0;
-        for model in model_syncs::list(conn, id).await? {
-            let keep = if self.account.is_some() {
-                usize::MAX
-            } else {
-                0
-            };
-            let watermark = model.fetched_through;
-            let (verdict, chain) =
-                fetch_windows::prove(conn, id, &model.model_id, watermark, keep).await?;
-            let line = Line {
-                linked_account_id: id,
-                model_id: &model.model_id,
-                verdict,
-                refusal: model.refusal.as_deref(),
-                chain,
-            };
-            gaps += usize::from(matches!(line.verdict, Verdict::Gap { .. }));
-            if self.json {
-                writeln!(out, "{}", serde_json::to_string(&line)?)?;
-            } else {
-                line.write(out)?;
-            }
+        Command::ResyncFull {
+            id,
+            model,
+            reason,
+            sure,
+            form,
+        } => {
+            sure.ask("Read everything again? Merge may charge for it.")?;
+            let (ops, kind) = (&desk.ops, SyncType::Full);
+            let job = ops.resync_account(id, kind, model, Some(&reason)).await?;
+            form.print(&Answer::done(
+                Deed::AccountResync,
+                id,
+                json!({ "job_id": job }),
+            ))
         }
-        Ok(gaps)
+        Command::Delete(delete) => delete.run(&desk).await,
     }
 }
 
-impl Line<'_> {
-    fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        write!(out, "{}  {:<32}  ", self.linked_account_id, self.model_id)?;
-        match &self.verdict {
-            Verdict::NeverRead => write!(out, "never read")?,
-            Verdict::Contiguous {
-                since,
-                through,
-                windows,
-            } => write!(
-                out,
-                "contiguous since {}, through {}, windows: {windows}",
-                text(*since),
-                text(*through)
+impl Delete {
+    async fn run(&self, desk: &Desk) -> anyhow::Result<()> {
+        let typed = match &self.customer {
+            Some(name) => Some(name.clone()),
+            None => ask(
+                "This deletes the account and all its records. Type the customer's name to confirm:",
             )?,
-            Verdict::Gap { from, to } => write!(
-                out,
-                "GAP from {} to {}",
-                from.map_or("the beginning".to_owned(), text),
-                text(*to)
-            )?,
-        }
-        match self.refusal {
-            None => writeln!(out)?,
-            Some("not_selected") => writeln!(out, ", not selected")?,
-            Some(refusal) => writeln!(out, ", refused: {refusal}")?,
-        }
-        for window in &self.chain {
-            let extent = match window.extent {
-                Extent::First => "first",
-                Extent::Next => "next",
-                Extent::Sweep => "sweep",
-                Extent::Whole => "whole",
-            };
-            let merged = match window.windows {
-                1 => String::new(),
-                windows => format!("  windows: {windows}"),
-            };
-            let limit = |limit: Option<DateTime<Utc>>| limit.map_or("…".to_owned(), text);
-            writeln!(
-                out,
-                "    {}  {extent:<5}  {} to {}  mark {}  records: {}{merged}",
-                text(window.started_at),
-                limit(window.modified_after),
-                limit(window.modified_before),
-                text(window.mark),
-                window.records
-            )?;
-        }
-        Ok(())
+        };
+        let advice = "this deletes the account and all its records for good: say --customer NAME if it is meant";
+        let typed = typed.ok_or_else(|| Refused(advice.to_owned()))?;
+        let job = desk
+            .ops
+            .delete_account(self.id, &typed, &self.reason)
+            .await?;
+        let more = json!({ "job_id": job });
+        self.form
+            .print(&Answer::done(Deed::AccountDelete, self.id, more))
     }
 }
 
-fn text(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Micros, true)
+impl List {
+    async fn answer(&self, desk: &Desk) -> anyhow::Result<Answer> {
+        let filter = AccountFilter {
+            organization_id: self.organization.as_deref(),
+            category: self.category.as_deref(),
+            status: self.status,
+            after: self.after,
+        };
+        let mut conn = desk.pool.acquire().await?;
+        let accounts = linked_accounts::list(&mut conn, &filter, self.limit).await?;
+        drop(conn);
+        let now = desk.now().await?;
+        let is_full = accounts.len() == usize::from(self.limit);
+        let last = accounts.last().filter(|_| is_full);
+        let text = table(&accounts, now).shown() + &more(last.map(|last| last.id));
+        Answer::new(text, &accounts)
+    }
+}
+
+fn table(accounts: &[LinkedAccount], now: chrono::DateTime<chrono::Utc>) -> Table {
+    let names = [
+        "id",
+        "status",
+        "customer",
+        "organization",
+        "category",
+        "integration",
+        "polled",
+        "next poll",
+        "error",
+    ];
+    let mut table = Table::new(&names);
+    for account in accounts {
+        table.row([
+            Cell::from(account.id),
+            state(account.status.as_str()),
+            Cell::from(&account.end_user_organization_name),
+            Cell::from(&account.organization_id),
+            Cell::from(&account.category),
+            maybe(account.integration_name.as_ref()),
+            maybe(account.last_polled_at.map(|at| ago(at, now))),
+            maybe(account.next_poll_at.map(|at| ago(at, now))),
+            Cell::from(account.last_error.as_deref().unwrap_or_default()),
+        ]);
+    }
+    table
 }

@@ -17,6 +17,8 @@ use store::webhook_endpoints::{
 use store::{EndpointId, Keyring};
 use url::Url;
 
+use super::desk::Sure;
+use super::exit::{Missing, Refused};
 use crate::config::Config;
 use crate::database;
 
@@ -52,7 +54,12 @@ enum Command {
     /// Change an endpoint; what is not named stays.
     Set(Set),
     /// Remove an endpoint. What it did not get yet, it never gets.
-    Remove(One),
+    Remove {
+        #[command(flatten)]
+        one: One,
+        #[command(flatten)]
+        sure: Sure,
+    },
     /// Make a new secret and print it; the old one signs as well, until `retire`.
     Rotate(One),
     /// Remove the old secret.
@@ -139,34 +146,40 @@ pub(super) async fn run(args: Args, config: &Config) -> anyhow::Result<()> {
         Command::List { organization } => desk.list(organization.as_deref()).await,
         Command::Show(One { id }) => {
             let found = webhook_endpoints::find(&mut *pool.acquire().await?, id, None).await?;
-            desk.print(&found.with_context(|| there_is_no(id))?)
+            desk.print(&found.ok_or_else(|| missing(id))?)
         }
         Command::Add(new) => desk.add(&new).await,
         Command::Set(set) => desk.set(&set).await,
-        Command::Remove(One { id }) => {
+        Command::Remove {
+            one: One { id },
+            sure,
+        } => {
+            sure.ask(&format!("Remove endpoint {id}?"))?;
             let is_known = webhook_endpoints::delete(&mut *pool.acquire().await?, id, None).await?;
-            anyhow::ensure!(is_known, there_is_no(id));
+            anyhow::ensure!(is_known, missing(id));
             Ok(())
         }
         Command::Rotate(One { id }) => desk.rotate(id).await,
         Command::Retire(One { id }) => {
             match webhook_endpoints::retire_secret(&mut *pool.acquire().await?, id, None).await? {
                 Retired::Done(endpoint) => desk.print(&endpoint),
-                Retired::Nothing => anyhow::bail!("endpoint {id} has no old secret"),
-                Retired::Missing => anyhow::bail!(there_is_no(id)),
+                Retired::Nothing => {
+                    anyhow::bail!(Refused(format!("endpoint {id} has no old secret")))
+                }
+                Retired::Missing => Err(missing(id).into()),
             }
         }
         Command::Enable { one, from } => desk.enable(one.id, from).await,
         Command::Disable(One { id }) => {
             let found = webhook_endpoints::disable(&mut *pool.acquire().await?, id, None).await?;
-            desk.print(&found.with_context(|| there_is_no(id))?)
+            desk.print(&found.ok_or_else(|| missing(id))?)
         }
         Command::Test(One { id }) => desk.test(id).await,
     }
 }
 
-fn there_is_no(id: EndpointId) -> String {
-    format!("there is no endpoint {id}")
+fn missing(id: EndpointId) -> Missing {
+    Missing(format!("endpoint {id}"))
 }
 
 /// Where all the verbs are at work.
@@ -192,7 +205,8 @@ impl Desk<'_> {
         if self.is_json {
             return print_json(&endpoints);
         }
-        show::table(&endpoints)
+        write!(io::stdout().lock(), "{}", show::table(&endpoints).shown())?;
+        Ok(())
     }
 
     async fn add(&self, new: &New) -> anyhow::Result<()> {
@@ -234,7 +248,7 @@ impl Desk<'_> {
         };
         let (id, mut tx) = (set.one.id, self.pool.begin().await?);
         let endpoint = webhook_endpoints::update(&mut tx, id, None, &changes).await?;
-        let endpoint = endpoint.with_context(|| there_is_no(id))?;
+        let endpoint = endpoint.ok_or_else(|| missing(id))?;
         if set.url.is_some() && endpoint.disabled_at.is_none() {
             deliver_event::deliver_now(&mut tx, &endpoint).await?;
         }
@@ -250,10 +264,10 @@ impl Desk<'_> {
             .await?
         {
             Rotated::Done(endpoint) => self.print_with_secret(&endpoint, &secret),
-            Rotated::HasOld => anyhow::bail!(
+            Rotated::HasOld => anyhow::bail!(Refused(format!(
                 "endpoint {id} has an old secret, which may be in use; remove it first: `syncline endpoints retire {id}`"
-            ),
-            Rotated::Missing => anyhow::bail!(there_is_no(id)),
+            ))),
+            Rotated::Missing => Err(missing(id).into()),
         }
     }
 
@@ -265,11 +279,12 @@ impl Desk<'_> {
         let mut tx = self.pool.begin().await?;
         let endpoint = match webhook_endpoints::enable(&mut tx, id, None, from).await? {
             Enabled::Done(endpoint) => endpoint,
-            Enabled::Missing => anyhow::bail!(there_is_no(id)),
-            Enabled::Forgotten => anyhow::bail!(
+            Enabled::Missing => return Err(missing(id).into()),
+            Enabled::Forgotten => anyhow::bail!(Refused(
                 "the events after the last delivery are kept no longer; enable it with `--from now`, \
                  and have the records read anew"
-            ),
+                    .to_owned()
+            )),
         };
         deliver_event::deliver_now(&mut tx, &endpoint).await?;
         tx.commit().await?;
@@ -279,7 +294,7 @@ impl Desk<'_> {
     async fn test(&self, id: EndpointId) -> anyhow::Result<()> {
         let mut tx = self.pool.begin().await?;
         let found = webhook_endpoints::find(&mut tx, id, None).await?;
-        found.with_context(|| there_is_no(id))?;
+        found.ok_or_else(|| missing(id))?;
         let job = NewJob::new(&SendTestEvent { endpoint_id: id })?;
         let job_id = queue::enqueue(&mut tx, &job).await?.id;
         tx.commit().await?;
@@ -327,7 +342,8 @@ impl Desk<'_> {
         if self.is_json {
             return print_json(endpoint);
         }
-        show::lines(endpoint)
+        write!(io::stdout().lock(), "{}", show::facts(endpoint).shown())?;
+        Ok(())
     }
 
     fn print_with_secret(&self, endpoint: &Endpoint, secret: &Secret) -> anyhow::Result<()> {
@@ -338,8 +354,9 @@ impl Desk<'_> {
             shown["secret"] = text.into();
             return print_json(&shown);
         }
-        show::lines(endpoint)?;
-        writeln!(io::stdout().lock(), "{:<14}  {text}", "secret")?;
+        let mut facts = show::facts(endpoint);
+        facts.add("secret", text);
+        write!(io::stdout().lock(), "{}", facts.shown())?;
         Ok(())
     }
 }

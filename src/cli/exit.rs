@@ -3,9 +3,15 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use crate::config;
+use crate::{config, ops};
 
-/// A service is unavailable (`sysexits.h`).
+/// A look found something wrong.
+const UNWELL: u8 = 1;
+/// What was asked for cannot be done or meant as things stand (this and those below: `sysexits.h`).
+const REFUSED: u8 = 65;
+/// There is no such thing.
+const MISSING: u8 = 66;
+/// A service is unavailable.
 const UNAVAILABLE: u8 = 69;
 /// Internal software error.
 const SOFTWARE: u8 = 70;
@@ -17,14 +23,36 @@ const CONFIG: u8 = 78;
 #[error("{0}")]
 pub struct Unavailable(pub String);
 
+/// What was looked at is not well, as the answer says.
+#[derive(Debug, thiserror::Error)]
+#[error("not all is well")]
+pub(super) struct Unwell;
+
+/// It was not done, and nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Refused(pub(super) String);
+
+/// There is no such thing.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no {0}")]
+pub(super) struct Missing(pub(super) String);
+
 /// Prints a failure as one line on stderr, and tells the exit code.
 pub(super) fn failure(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {
         return ExitCode::SUCCESS;
     }
+    if !error.is::<Unwell>() {
+        tell(error);
+    }
+    ExitCode::from(code(error))
+}
+
+/// Prints a failure as one line on stderr.
+pub(super) fn tell(error: &anyhow::Error) {
     // Nobody is left to tell when stderr is gone.
     let _ = writeln!(io::stderr(), "error: {}", line(error));
-    ExitCode::from(code(error))
 }
 
 /// The error and its causes, joined by colons, on one line; a cause that repeats what was said is left out.
@@ -53,8 +81,34 @@ fn code(error: &anyhow::Error) -> u8 {
                 .any(<dyn Error>::is::<private_postgres::Error>)
     };
     match error {
+        error if error.is::<Unwell>() => UNWELL,
+        error if error.is::<Missing>() => MISSING,
+        error if error.is::<Refused>() => REFUSED,
         error if is_config(error) => CONFIG,
         error if is_unavailable(error) => UNAVAILABLE,
+        error => error.downcast_ref().map_or_else(
+            || error.downcast_ref().map_or(SOFTWARE, code_of_queue),
+            code_of_ops,
+        ),
+    }
+}
+
+fn code_of_ops(error: &ops::Error) -> u8 {
+    match error {
+        ops::Error::Missing(_) => MISSING,
+        ops::Error::Refused(_) | ops::Error::Forbidden { .. } => REFUSED,
+        ops::Error::Queue(error) => code_of_queue(error),
+        ops::Error::Store(_) | ops::Error::Database(_) => SOFTWARE,
+    }
+}
+
+fn code_of_queue(error: &queue::Error) -> u8 {
+    use queue::Error::{
+        InvalidName, InvalidRequest, NoSuchJob, Refused, Schedule, UnknownSchedule,
+    };
+    match error {
+        NoSuchJob { .. } | UnknownSchedule { .. } => MISSING,
+        Refused { .. } | InvalidName { .. } | InvalidRequest { .. } | Schedule { .. } => REFUSED,
         _ => SOFTWARE,
     }
 }
@@ -88,6 +142,24 @@ mod tests {
             69
         );
         assert_eq!(code(&anyhow!("other")), 70);
+    }
+
+    #[test]
+    fn the_code_tells_what_is_not_there_from_what_cannot_be_done() {
+        let id = queue::JobId(uuid::Uuid::nil());
+        let missing = queue::Error::NoSuchJob { id };
+        let invalid = queue::Error::InvalidRequest {
+            what: "edit",
+            reason: "it changes nothing".to_owned(),
+        };
+
+        assert_eq!(code(&anyhow!(Unwell)), 1);
+        assert_eq!(code(&anyhow!(Refused("no".to_owned()))), 65);
+        assert_eq!(code(&anyhow!(ops::Error::Refused("no".to_owned()))), 65);
+        assert_eq!(code(&anyhow!(invalid)), 65);
+        assert_eq!(code(&anyhow!(Missing("key".to_owned()))), 66);
+        assert_eq!(code(&anyhow!(ops::Error::Missing("user"))), 66);
+        assert_eq!(code(&anyhow!(ops::Error::Queue(missing))), 66);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 use std::io::{self, Write as _};
 
-use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueEnum};
 use store::ApiKeyId;
 
-use super::of_terminal;
+use super::answer::{Answer, Look};
+use super::desk::{Desk, Sure};
+use super::table::{Cell, Table, state};
 use crate::config::Config;
 use crate::ops::{Ops, keys};
 
@@ -21,14 +22,15 @@ enum Command {
     Create(New),
     /// List all keys, without the keys.
     List {
-        /// One JSON array instead of a table.
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        look: Look,
     },
     /// Withdraw a key for good.
     Revoke {
         /// Its id, as `keys list` shows it.
         id: ApiKeyId,
+        #[command(flatten)]
+        sure: Sure,
     },
 }
 
@@ -79,11 +81,14 @@ impl From<Scope> for keys::Scope {
 
 /// Runs one of the verbs on keys. The database must have been migrated.
 pub(super) async fn run(args: Args, config: &Config) -> anyhow::Result<()> {
-    let ops = of_terminal(config).await?;
+    let ops = Desk::of(config).await?.ops;
     match args.command {
         Command::Create(new) => create(&ops, new).await,
-        Command::List { json } => list(&ops, json).await,
-        Command::Revoke { id } => Ok(ops.revoke_key(id).await?),
+        Command::List { look } => look.show(async || list(&ops).await).await,
+        Command::Revoke { id, sure } => {
+            sure.ask(&format!("Withdraw the key {id} for good?"))?;
+            Ok(ops.revoke_key(id).await?)
+        }
     }
 }
 
@@ -108,34 +113,24 @@ async fn create(ops: &Ops, new: New) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn list(ops: &Ops, is_json: bool) -> anyhow::Result<()> {
+async fn list(ops: &Ops) -> anyhow::Result<Answer> {
     let keys = ops.keys().await?;
-    let mut out = io::stdout().lock();
-    if is_json {
-        let text = serde_json::to_string_pretty(&keys).context("cannot write the keys as JSON")?;
-        writeln!(out, "{text}")?;
-        return Ok(());
-    }
-    writeln!(
-        out,
-        "{:<36}  {:<11}  {:<20}  {:<16}  {:<12}  name",
-        "id", "prefix", "organization", "scopes", "state"
-    )?;
-    for key in keys {
-        let organization = key.organization_id.as_deref().unwrap_or("all");
-        let state = if key.revoked_at.is_some() {
+    let names = ["id", "prefix", "state", "organization", "scopes", "name"];
+    let mut table = Table::new(&names);
+    for key in &keys {
+        let name = if key.revoked_at.is_some() {
             "revoked"
         } else {
             "valid"
         };
-        writeln!(
-            out,
-            "{:<36}  {:<11}  {organization:<20}  {:<16}  {state:<12}  {}",
-            key.id.to_string(),
-            key.prefix,
-            key.scopes.join(","),
-            key.name
-        )?;
+        table.row([
+            Cell::from(key.id),
+            Cell::from(&key.prefix),
+            state(name),
+            Cell::from(key.organization_id.as_deref().unwrap_or("all")),
+            Cell::from(key.scopes.join(",")),
+            Cell::from(&key.name),
+        ]);
     }
-    Ok(())
+    Answer::new(table.shown(), &keys)
 }

@@ -3,11 +3,15 @@ use std::io::{self, BufRead as _};
 use anyhow::Context as _;
 use clap::{Subcommand, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
 
-use super::of_terminal;
+use super::answer::{Answer, Form, Look};
+use super::desk::{Desk, Sure};
+use super::table::{Cell, Table};
 use crate::config::Config;
 use crate::ops::users::generate_password;
-use crate::ops::{Ops, Role};
+use crate::ops::words::stamp;
+use crate::ops::{Deed, Ops, Role};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -29,14 +33,17 @@ enum Command {
     },
     /// List them.
     List {
-        /// One JSON array instead of a table.
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        look: Look,
     },
     /// Remove somebody; their sessions end at once.
     Remove {
         /// Their name.
         name: String,
+        #[command(flatten)]
+        sure: Sure,
+        #[command(flatten)]
+        form: Form,
     },
     /// Give somebody another password, and print it; their sessions end at once.
     Password {
@@ -52,6 +59,8 @@ struct Choice {
     /// Take the password from the first line of stdin, instead of making one up.
     #[arg(long)]
     password_stdin: bool,
+    #[command(flatten)]
+    form: Form,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -76,8 +85,8 @@ impl From<RoleName> for Role {
 
 /// Runs one of the verbs on users. The database must have been migrated.
 pub(super) async fn run(args: Args, config: &Config) -> anyhow::Result<()> {
-    let ops = of_terminal(config).await?;
-    let mut out = io::stdout().lock();
+    let desk = Desk::of(config).await?;
+    let ops = &desk.ops;
     match args.command {
         Command::Add {
             name,
@@ -86,14 +95,18 @@ pub(super) async fn run(args: Args, config: &Config) -> anyhow::Result<()> {
         } => {
             let chosen = password.choose()?;
             ops.add_user(&name, role.into(), chosen.clone()).await?;
-            password.print(&chosen, &mut out)
+            password.print(Deed::UserAdd, &name, &chosen)
         }
-        Command::List { json } => list(&ops, json, &mut out).await,
-        Command::Remove { name } => Ok(ops.remove_user(&name).await?),
+        Command::List { look } => look.show(async || list(ops).await).await,
+        Command::Remove { name, sure, form } => {
+            sure.ask(&format!("Remove {name}?"))?;
+            ops.remove_user(&name).await?;
+            form.print(&Answer::done(Deed::UserRemove, &name, json!({})))
+        }
         Command::Password { name, password } => {
             let chosen = password.choose()?;
             ops.set_password(&name, chosen.clone()).await?;
-            password.print(&chosen, &mut out)
+            password.print(Deed::UserPassword, &name, &chosen)
         }
     }
 }
@@ -111,37 +124,27 @@ impl Choice {
         Ok(line.trim_end_matches(['\r', '\n']).to_owned().into())
     }
 
-    /// Prints a password that was made up.
-    fn print(&self, password: &SecretString, out: &mut impl io::Write) -> anyhow::Result<()> {
-        if !self.password_stdin {
-            writeln!(out, "{}", password.expose_secret())?;
+    /// Prints a password that was made up: it alone, or in JSON.
+    fn print(&self, deed: Deed, name: &str, password: &SecretString) -> anyhow::Result<()> {
+        if self.password_stdin {
+            return self.form.print(&Answer::done(deed, name, json!({})));
         }
-        Ok(())
+        let more = json!({ "password": password.expose_secret() });
+        let answer = Answer::done(deed, name, more);
+        self.form.print(&answer.saying(password.expose_secret()))
     }
 }
 
-async fn list(ops: &Ops, is_json: bool, out: &mut impl io::Write) -> anyhow::Result<()> {
+async fn list(ops: &Ops) -> anyhow::Result<Answer> {
     let users = ops.users().await?;
-    if is_json {
-        let text = serde_json::to_string_pretty(&users).context("cannot write JSON")?;
-        writeln!(out, "{text}")?;
-        return Ok(());
+    let mut table = Table::new(&["name", "role", "added", "last login"]);
+    for user in &users {
+        table.row([
+            Cell::from(&user.name),
+            Cell::from(user.role.as_str()),
+            Cell::from(stamp(user.created_at)),
+            Cell::from(user.last_login_at.map_or_else(|| "never".to_owned(), stamp)),
+        ]);
     }
-    writeln!(
-        out,
-        "{:<30}  {:<8}  {:<20}  last login",
-        "name", "role", "added"
-    )?;
-    for user in users {
-        let shown =
-            |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%d %H:%M:%S").to_string();
-        let last_login = user.last_login_at.map_or_else(|| "never".to_owned(), shown);
-        let (name, role) = (user.name, user.role.as_str());
-        writeln!(
-            out,
-            "{name:<30}  {role:<8}  {:<20}  {last_login}",
-            shown(user.created_at)
-        )?;
-    }
-    Ok(())
+    Answer::new(table.shown(), &users)
 }

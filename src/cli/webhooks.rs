@@ -4,23 +4,24 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
-use jobs::process_deliveries::ProcessDeliveries;
 use secrecy::ExposeSecret as _;
-use serde::Serialize;
-use sqlx::PgPool;
-use store::webhook_deliveries::{self, DeliveryFilter, DeliveryView, Replayed, Verdict};
+use serde_json::json;
+use store::webhook_deliveries::{self, DeliveryFilter, DeliveryView, Verdict};
 use store::{AccountId, DeliveryId, Keyring};
 
+use super::answer::{Answer, Form, Look};
+use super::desk::Desk;
+use super::exit::Missing;
+use super::table::more;
 use crate::config::{Config, Need, Sources};
-use crate::database;
+use crate::ops::Deed;
+use crate::ops::words::grouped;
 
 mod show;
 mod sign;
 
 /// Deliveries read in one query.
 const PAGE: u16 = 200;
-/// Deliveries replayed in one transaction.
-const BATCH: u16 = 1_000;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -34,23 +35,24 @@ enum Command {
     List {
         #[command(flatten)]
         filter: Filter,
+        /// Only those behind this one: the last id of the page before.
+        #[arg(long, value_name = "ID")]
+        after: Option<DeliveryId>,
         /// How many, at most.
         #[arg(long, default_value_t = 50)]
         limit: usize,
-        /// One JSON array instead of a table.
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        look: Look,
     },
     /// Show one delivery, its verdict and the jobs it caused.
     Show {
         /// Its id, as `webhooks list` shows it.
         id: DeliveryId,
         /// Its body, too, byte for byte as it came. It may hold an account token!
-        #[arg(long)]
+        #[arg(long, conflicts_with_all = ["json", "watch"])]
         body: bool,
-        /// A JSON object instead of lines.
-        #[arg(long, conflicts_with = "body")]
-        json: bool,
+        #[command(flatten)]
+        look: Look,
     },
     /// Have deliveries judged once more, as if they had just come.
     Replay(Replay),
@@ -59,9 +61,8 @@ enum Command {
         /// How far back to count, such as 1h or 7d.
         #[arg(long, value_parser = humantime::parse_duration, default_value = "24h", value_name = "TIME")]
         last: std::time::Duration,
-        /// A JSON object instead of tables.
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        look: Look,
     },
     /// Sign a body as Merge does, and print a curl line that delivers it.
     Sign {
@@ -103,9 +104,8 @@ struct Replay {
     /// … or all of a time that pass the filter.
     #[command(flatten)]
     filter: Filter,
-    /// A JSON object instead of a sentence.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// A verdict by its name.
@@ -142,28 +142,41 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     {
         return sign::run(&config, file.as_deref(), &url, signature_only);
     }
-    let pool = database::connect(&config.database).await?;
+    let desk = Desk::of(&config).await?;
     match args.command {
         Command::List {
             filter,
+            after,
             limit,
-            json,
-        } => list(&pool, &filter, limit, json).await,
-        Command::Show { id, body, json } => show(&pool, &config, id, body, json).await,
-        Command::Replay(replay) => replay.run(&pool).await,
-        Command::Stats { last, json } => show::stats(&pool, &config, last, json).await,
+            look,
+        } => {
+            look.show(async || list(&desk, &filter, after, limit).await)
+                .await
+        }
+        Command::Show { id, body: true, .. } => body(&desk, &config, id).await,
+        Command::Show { id, look, .. } => look.show(async || show(&desk, id).await).await,
+        Command::Replay(replay) => replay.run(&desk).await,
+        Command::Stats { last, look } => {
+            look.show(async || show::stats(&desk, &config, last).await)
+                .await
+        }
         Command::Sign { .. } => Ok(()),
     }
 }
 
-async fn list(pool: &PgPool, filter: &Filter, limit: usize, is_json: bool) -> anyhow::Result<()> {
-    let mut conn = pool.acquire().await?;
+async fn list(
+    desk: &Desk,
+    filter: &Filter,
+    after: Option<DeliveryId>,
+    limit: usize,
+) -> anyhow::Result<Answer> {
+    let mut conn = desk.pool.acquire().await?;
     let mut deliveries: Vec<DeliveryView> = Vec::new();
     while deliveries.len() < limit {
         let wanted = u16::try_from(limit - deliveries.len())
             .unwrap_or(PAGE)
             .min(PAGE);
-        let last = deliveries.last().map(|delivery| delivery.id);
+        let last = deliveries.last().map(|delivery| delivery.id).or(after);
         let page = webhook_deliveries::list(&mut conn, &filter.as_stored(), last, wanted).await?;
         let is_last = page.len() < usize::from(wanted);
         deliveries.extend(page);
@@ -171,95 +184,49 @@ async fn list(pool: &PgPool, filter: &Filter, limit: usize, is_json: bool) -> an
             break;
         }
     }
-    if is_json {
-        return print_json(&deliveries);
-    }
-    show::table(&deliveries)
+    let last = deliveries.last().filter(|_| deliveries.len() == limit);
+    let text = show::table(&deliveries).shown() + &more(last.map(|last| last.id));
+    Answer::new(text, &deliveries)
 }
 
-async fn show(
-    pool: &PgPool,
-    config: &Config,
-    id: DeliveryId,
-    with_body: bool,
-    is_json: bool,
-) -> anyhow::Result<()> {
-    let mut conn = pool.acquire().await?;
-    if with_body {
-        let keyring =
-            Keyring::parse(&config.encryption.keys).context("cannot read the encryption keys")?;
-        let body = webhook_deliveries::open_body(&mut conn, &keyring, id).await?;
-        let body = body.with_context(|| format!("there is no delivery {id}"))?;
-        io::stdout().lock().write_all(body.expose_secret())?;
-        return Ok(());
-    }
+async fn body(desk: &Desk, config: &Config, id: DeliveryId) -> anyhow::Result<()> {
+    let keyring =
+        Keyring::parse(&config.encryption.keys).context("cannot read the encryption keys")?;
+    let mut conn = desk.pool.acquire().await?;
+    let body = webhook_deliveries::open_body(&mut conn, &keyring, id).await?;
+    let body = body.ok_or_else(|| Missing(format!("delivery {id}")))?;
+    io::stdout().lock().write_all(body.expose_secret())?;
+    Ok(())
+}
+
+async fn show(desk: &Desk, id: DeliveryId) -> anyhow::Result<Answer> {
+    let mut conn = desk.pool.acquire().await?;
     let delivery = webhook_deliveries::find(&mut conn, id).await?;
-    let delivery = delivery.with_context(|| format!("there is no delivery {id}"))?;
-    if is_json {
-        return print_json(&delivery);
-    }
-    show::lines(&delivery)
+    let delivery = delivery.ok_or_else(|| Missing(format!("delivery {id}")))?;
+    Answer::new(show::facts(&delivery).shown(), &delivery)
 }
 
 impl Replay {
-    async fn run(&self, pool: &PgPool) -> anyhow::Result<()> {
-        let deliveries = match self.id {
-            Some(id) => {
-                let replayed = commit(pool, async |conn| {
-                    webhook_deliveries::replay(conn, id).await
-                });
-                let count = replayed.await?.deliveries;
-                anyhow::ensure!(
-                    count > 0,
-                    "there is no delivery {id} that was judged already"
-                );
-                count
-            }
-            None => self.all(pool).await?,
+    async fn run(&self, desk: &Desk) -> anyhow::Result<()> {
+        let Some(id) = self.id else {
+            let count = desk.ops.replay_webhooks(&self.filter.as_stored()).await?;
+            let more = json!({ "replayed": count });
+            let answer = Answer::done(Deed::WebhookReplay, "many", more);
+            let sentence = format!("{} judged once more.", plural_deliveries(count));
+            return self.form.print(&answer.saying(&sentence));
         };
-        if self.json {
-            return print_json(&serde_json::json!({ "replayed": deliveries }));
-        }
-        writeln!(
-            io::stdout().lock(),
-            "{deliveries} deliveries are judged once more"
-        )?;
-        Ok(())
-    }
-
-    async fn all(&self, pool: &PgPool) -> anyhow::Result<u64> {
-        let (mut count, mut last) = (0, None);
-        loop {
-            let filter = self.filter.as_stored();
-            let replayed = commit(pool, async |conn| {
-                webhook_deliveries::replay_between(conn, &filter, last, BATCH).await
-            });
-            let replayed = replayed.await?;
-            count += replayed.deliveries;
-            last = replayed.last;
-            if last.is_none() {
-                return Ok(count);
-            }
-        }
+        desk.ops.replay_webhook(id).await?;
+        let more = json!({ "replayed": 1 });
+        self.form
+            .print(&Answer::done(Deed::WebhookReplay, id, more))
     }
 }
 
-/// Makes deliveries wait again, and enqueues their drains, in one transaction. Workers find them at their next look.
-async fn commit(
-    pool: &PgPool,
-    replay: impl AsyncFnOnce(&mut sqlx::PgConnection) -> Result<Replayed, store::Error>,
-) -> anyhow::Result<Replayed> {
-    let mut tx = pool.begin().await?;
-    let replayed = replay(&mut tx).await?;
-    queue::enqueue_many(&mut tx, &ProcessDeliveries::of_shards(&replayed.shards)?).await?;
-    tx.commit().await?;
-    Ok(replayed)
-}
-
-fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    let text = serde_json::to_string_pretty(value).context("cannot write JSON")?;
-    writeln!(io::stdout().lock(), "{text}")?;
-    Ok(())
+fn plural_deliveries(count: u64) -> String {
+    match count {
+        1 => "1 delivery is".to_owned(),
+        count => format!("{} deliveries are", grouped(count)),
+    }
 }
 
 /// A file, or stdin, byte for byte.

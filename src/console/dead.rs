@@ -15,9 +15,10 @@ use super::{
     job::parameter,
     jobs::{JobRow, cut},
     page::{self, Frame},
-    shown::{Bar, When, age, bars, plural},
+    shown::{Bar, When, bars, plural},
 };
 use crate::app::App;
+use crate::ops::groups::standing;
 
 /// Groups on the page.
 const GROUPS: u16 = 200;
@@ -59,14 +60,7 @@ struct GroupRow {
 impl GroupRow {
     fn of(group: DeadGroup, now: DateTime<Utc>) -> Self {
         let is_open = group.is_open();
-        let resolution = group.resolution.as_ref().map(|resolution| {
-            let (by, ago) = (&resolution.by, age(now - resolution.at));
-            if is_open {
-                format!("came back after {by} resolved it {ago} ago")
-            } else {
-                format!("resolved by {by} {ago} ago: {}", resolution.reason)
-            }
-        });
+        let resolution = standing(&group, now);
         let today: i64 = group.trend.iter().sum();
         Self {
             class: match group.http_status {

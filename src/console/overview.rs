@@ -65,16 +65,12 @@ impl QueueRow {
 
     fn of(app: &App, snapshot: &Snapshot, name: &str, queue: &QueueState) -> Self {
         let waited = queue.oldest_age(snapshot.now);
-        let is_paused = snapshot.pauses.iter().any(|pause| {
-            let scope = pause.scope.columns();
-            scope == ("queue", name) || scope.0 == "everything"
-        });
         let pace = app.pulse.ended_a_minute(name);
         let trend = app.pulse.trend(name);
         let ended: i64 = trend.iter().sum();
         Self {
             name: name.to_owned(),
-            is_paused,
+            is_paused: snapshot.is_paused(name),
             is_late: waited.num_minutes() >= 5,
             oldest: match queue.oldest_due {
                 None => "–".to_owned(),

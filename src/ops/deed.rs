@@ -107,6 +107,25 @@ deeds! {
     LogOut = "session.logout", Viewer;
 }
 
+impl Deed {
+    /// What it is done to, in the plural, as addresses and the command line name it.
+    pub fn noun(self) -> String {
+        match self.as_str().split_once('.') {
+            None => "queues".to_owned(),
+            Some(("group", _)) => "dead".to_owned(),
+            Some(("bulk", _)) => "bulk".to_owned(),
+            Some((noun, _)) => format!("{noun}s"),
+        }
+    }
+
+    /// What is done, the same way.
+    pub fn verb(self) -> String {
+        let name = self.as_str();
+        let verb = name.split_once('.').map_or(name, |(_, verb)| verb);
+        verb.replace('_', "-")
+    }
+}
+
 impl fmt::Display for Deed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -1,9 +1,23 @@
 //! Groups of dead jobs: resolved, or open again. To retry or delete one, see `bulk`.
 
-use queue::admin::groups;
+use chrono::{DateTime, Utc};
+use queue::admin::groups::{self, DeadGroup};
 use serde_json::json;
 
+use super::words::age;
 use super::{Deed, Error, Ops};
+
+/// What somebody said about a group, and whether that still holds.
+pub fn standing(group: &DeadGroup, now: DateTime<Utc>) -> Option<String> {
+    group.resolution.as_ref().map(|resolution| {
+        let (by, ago) = (&resolution.by, age(now - resolution.at));
+        if group.is_open() {
+            format!("came back after {by} resolved it {ago} ago")
+        } else {
+            format!("resolved by {by} {ago} ago: {}", resolution.reason)
+        }
+    })
+}
 
 impl Ops {
     /// Calls a group resolved, until another job dies of it.

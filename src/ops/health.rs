@@ -13,6 +13,7 @@ use queue::pause::{self, Pause};
 use queue::rollups::{self, Rollup, Window};
 use queue::schedule::{self, ScheduleView};
 use queue::workers::{self, WorkerView};
+use serde::Serialize;
 use sqlx::PgPool;
 use store::linked_accounts::{self, AccountStatus, StatusCount};
 use store::webhook_deliveries;
@@ -57,7 +58,7 @@ pub struct Snapshot {
 }
 
 /// A queue in numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct QueueState {
     /// Jobs that are due and wait for a slot.
     pub available: u64,
@@ -92,7 +93,8 @@ impl QueueState {
 }
 
 /// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Somebody has to do something.
     Trouble,
@@ -111,7 +113,7 @@ impl Severity {
 }
 
 /// One thing that is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
@@ -191,6 +193,23 @@ impl Snapshot {
                 format!("{} And {more}, below.", first.sentence)
             }
         }
+    }
+
+    /// Whether nobody has to do anything.
+    pub fn is_well(&self) -> bool {
+        let findings = self.findings();
+        findings
+            .iter()
+            .all(|finding| finding.severity != Severity::Trouble)
+    }
+
+    /// Whether nothing of a queue is started, because somebody paused it or everything.
+    pub fn is_paused(&self, queue: &str) -> bool {
+        let of_queue = |pause: &Pause| {
+            let scope = pause.scope.columns();
+            scope == ("queue", queue) || scope.0 == "everything"
+        };
+        self.pauses.iter().any(of_queue)
     }
 
     /// The workers that start jobs.

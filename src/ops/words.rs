@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::Deed;
+
 /// `1 job`, `12,000 jobs`.
 pub fn plural(count: u64, what: &str) -> String {
     let shown = grouped(count);
@@ -89,6 +91,44 @@ pub fn cut(text: &str, chars: usize) -> String {
         return line.to_owned();
     }
     line.chars().take(chars).chain("…".chars()).collect()
+}
+
+/// What is said when something was done.
+pub fn done(deed: Deed) -> &'static str {
+    match deed {
+        Deed::JobRetry => "It runs again, with a fresh set of attempts.",
+        Deed::JobRetryNow => "It starts as soon as its lane allows.",
+        Deed::JobSnooze => "It was put off.",
+        Deed::JobEdit => "It was changed.",
+        Deed::JobCancel => "It was cancelled.",
+        Deed::JobDelete => "The job was deleted.",
+        Deed::GroupResolve => "The group is resolved, until another job dies of it.",
+        Deed::GroupReopen => "The group is open again.",
+        Deed::BulkRetry | Deed::BulkRetryNow | Deed::BulkCancel | Deed::BulkDelete => {
+            "It has begun."
+        }
+        Deed::BulkStop => "It ends after the batch that is under way.",
+        Deed::Pause => "It is paused; within two seconds nothing more of it starts.",
+        Deed::Resume => "It goes on.",
+        Deed::WorkerQuiet => "It starts nothing more.",
+        Deed::WorkerWork => "It works again.",
+        Deed::WorkerDrain => "It ends when its jobs have.",
+        Deed::ScheduleRun => "Its job was enqueued.",
+        Deed::SchedulePause => "The schedule is paused; what is due meanwhile is not made up for.",
+        Deed::ScheduleResume => "The schedule goes on.",
+        Deed::ScheduleEdit => "The schedule was changed; that holds over restarts.",
+        Deed::ScheduleReset => "What the code says holds again.",
+        Deed::WebhookReplay => "It is judged once more.",
+        Deed::AccountPoll => "Merge is asked now.",
+        Deed::AccountSweep => "What changed lately is read again.",
+        Deed::AccountResync => "Everything is read again.",
+        Deed::AccountDelete => "The account is being deleted.",
+        Deed::UserAdd => "The user was added.",
+        Deed::UserRemove => "The user was removed; their sessions are over.",
+        Deed::UserPassword => "The password was changed; their sessions are over.",
+        Deed::LogIn => "You are logged in.",
+        Deed::LogOut => "You are logged out.",
+    }
 }
 
 #[cfg(test)]

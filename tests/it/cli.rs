@@ -4,12 +4,19 @@
 
 mod accounts;
 mod binary;
+mod dead;
+mod deeds;
 mod demo;
 mod endpoints;
 mod exit_codes;
 mod following;
+mod jobs;
 mod keys;
+mod queues;
+mod schedules;
 mod serve;
+mod status;
 mod typed_views;
 mod users;
+mod watch;
 mod webhooks;

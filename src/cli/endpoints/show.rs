@@ -1,83 +1,59 @@
 //! Endpoints as people read them.
 
-use std::io::{self, Write as _};
-
 use chrono::{DateTime, SecondsFormat, Utc};
 use store::webhook_endpoints::Endpoint;
 
+use crate::cli::table::{Cell, Facts, Table};
+
 /// A line each.
-pub(super) fn table(endpoints: &[Endpoint]) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(
-        out,
-        "{:<36}  {:<20}  {:<26}  {:>10}  {:<20}  url",
-        "id", "organization", "state", "position", "delivered"
-    )?;
+pub(super) fn table(endpoints: &[Endpoint]) -> Table {
+    let names = [
+        "id",
+        "organization",
+        "state",
+        "position",
+        "delivered",
+        "url",
+    ];
+    let mut table = Table::new(&names);
     for endpoint in endpoints {
-        writeln!(
-            out,
-            "{:<36}  {:<20}  {:<26}  {:>10}  {:<20}  {}",
-            endpoint.id.to_string(),
-            endpoint.organization_id.as_deref().unwrap_or("all"),
-            state(endpoint),
-            endpoint.position,
-            endpoint
-                .delivered_at
-                .map_or_else(|| "never".to_owned(), time),
-            endpoint.url
-        )?;
+        let never = || "never".to_owned();
+        table.row([
+            Cell::from(endpoint.id),
+            Cell::from(endpoint.organization_id.as_deref().unwrap_or("all")),
+            Cell::from(state(endpoint)),
+            Cell::from(endpoint.position),
+            Cell::from(endpoint.delivered_at.map_or_else(never, time)),
+            Cell::from(&endpoint.url),
+        ]);
     }
-    Ok(())
+    table
 }
 
 /// One, a line for each thing known of it.
-pub(super) fn lines(endpoint: &Endpoint) -> anyhow::Result<()> {
+pub(super) fn facts(endpoint: &Endpoint) -> Facts {
     let types = endpoint.event_types.as_ref().map(|types| types.join(", "));
-    let lines = [
-        ("id", Some(endpoint.id.to_string())),
-        ("url", Some(endpoint.url.clone())),
-        ("description", endpoint.description.clone()),
-        (
-            "organization",
-            Some(
-                endpoint
-                    .organization_id
-                    .clone()
-                    .unwrap_or_else(|| "all".to_owned()),
-            ),
-        ),
-        (
-            "event types",
-            Some(types.unwrap_or_else(|| "all".to_owned())),
-        ),
-        ("state", Some(state(endpoint))),
-        (
-            "since",
-            endpoint.disabled_at.or(endpoint.failing_since).map(time),
-        ),
-        ("last error", endpoint.last_error.clone()),
-        (
-            "next attempt",
-            endpoint
-                .retry_at
-                .filter(|_| endpoint.disabled_at.is_none())
-                .map(time),
-        ),
-        ("position", Some(endpoint.position.to_string())),
-        ("delivered", endpoint.delivered_at.map(time)),
-        (
-            "old secret",
-            endpoint.has_old_secret.then(|| "signs as well".to_owned()),
-        ),
-        ("made", Some(time(endpoint.created_at))),
-    ];
-    let mut out = io::stdout().lock();
-    for (name, value) in lines {
-        if let Some(value) = value {
-            writeln!(out, "{name:<14}  {value}")?;
-        }
-    }
-    Ok(())
+    let since = endpoint.disabled_at.or(endpoint.failing_since);
+    let next = endpoint.retry_at.filter(|_| endpoint.disabled_at.is_none());
+    let old = endpoint.has_old_secret.then_some("signs as well");
+    let mut facts = Facts::default();
+    facts.add("id", endpoint.id);
+    facts.add("url", &endpoint.url);
+    facts.maybe("description", endpoint.description.as_ref());
+    facts.add(
+        "organization",
+        endpoint.organization_id.as_deref().unwrap_or("all"),
+    );
+    facts.add("event types", types.as_deref().unwrap_or("all"));
+    facts.add("state", state(endpoint));
+    facts.maybe("since", since.map(time));
+    facts.maybe("last error", endpoint.last_error.as_ref());
+    facts.maybe("next attempt", next.map(time));
+    facts.add("position", endpoint.position);
+    facts.maybe("delivered", endpoint.delivered_at.map(time));
+    facts.maybe("old secret", old);
+    facts.add("made", time(endpoint.created_at));
+    facts
 }
 
 fn state(endpoint: &Endpoint) -> String {

@@ -1,154 +1,123 @@
 //! Deliveries as people read them.
 
-use std::io::{self, Write as _};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
-use sqlx::PgPool;
-use store::webhook_deliveries::{self, DeliveryView};
+use store::webhook_deliveries::{self, DeliveryView, Tally};
 
-use super::print_json;
+use crate::cli::answer::Answer;
+use crate::cli::desk::Desk;
+use crate::cli::table::{Cell, Facts, Table, maybe, state};
 use crate::config::Config;
+use crate::ops::words::took;
 use crate::webhook_secrets::WebhookSecrets;
 
-/// Those who can be listed, a line each.
-pub(super) fn table(deliveries: &[DeliveryView]) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(
-        out,
-        "{:<36}  {:<20}  {:<15}  {:<30}  {:<36}  detail",
-        "id", "received", "verdict", "event", "account"
-    )?;
+/// Deliveries, a line each.
+pub(super) fn table(deliveries: &[DeliveryView]) -> Table {
+    let mut table = Table::new(&["id", "received", "verdict", "event", "account", "detail"]);
     for delivery in deliveries {
-        writeln!(
-            out,
-            "{:<36}  {:<20}  {:<15}  {:<30}  {:<36}  {}",
-            delivery.id.to_string(),
-            time(delivery.received_at),
-            delivery.verdict.as_str(),
-            delivery.event.as_deref().unwrap_or("-"),
-            delivery
-                .account_id
-                .map_or_else(|| "-".to_owned(), |id| id.to_string()),
-            delivery.verdict_detail.as_deref().unwrap_or("")
-        )?;
+        table.row([
+            Cell::from(delivery.id),
+            Cell::from(time(delivery.received_at)),
+            state(delivery.verdict.as_str()),
+            maybe(delivery.event.as_ref()),
+            maybe(delivery.account_id),
+            Cell::from(delivery.verdict_detail.as_deref().unwrap_or_default()),
+        ]);
     }
-    Ok(())
+    table
 }
 
 /// One, a line for each thing known of it.
-pub(super) fn lines(delivery: &DeliveryView) -> anyhow::Result<()> {
-    let took = delivery.processed_at.map(|at| {
-        format!(
-            "{} ({} ms later)",
-            time(at),
-            (at - delivery.received_at).num_milliseconds()
-        )
+pub(super) fn facts(delivery: &DeliveryView) -> Facts {
+    let judged = delivery.processed_at.map(|at| {
+        let latency = at - delivery.received_at;
+        format!("{} ({} later)", time(at), took(latency))
     });
     let jobs = delivery.job_ids.as_deref().unwrap_or_default();
     let jobs: Vec<String> = jobs.iter().map(ToString::to_string).collect();
-    let lines = [
-        ("id", Some(delivery.id.to_string())),
-        ("received", Some(time(delivery.received_at))),
-        ("verdict", Some(delivery.verdict.as_str().to_owned())),
-        ("detail", delivery.verdict_detail.clone()),
-        ("processed", took),
-        ("event", delivery.event.clone()),
-        ("account", delivery.account_id.map(|id| id.to_string())),
-        ("account at Merge", delivery.merge_account_id.clone()),
-        (
-            "duplicate of",
-            delivery.duplicate_of.map(|id| id.to_string()),
-        ),
-        ("replays", Some(delivery.replays.to_string())),
-        ("jobs", Some(jobs.join(" "))),
-        ("secret", Some(delivery.secret_id.clone())),
-        ("SHA-256", Some(delivery.body_hash.clone())),
-        ("bytes, sealed", Some(delivery.sealed_bytes.to_string())),
-    ];
-    let mut out = io::stdout().lock();
-    for (name, value) in lines {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            writeln!(out, "{name:<16}  {value}")?;
-        }
-    }
-    Ok(())
+    let mut facts = Facts::default();
+    facts.add("id", delivery.id);
+    facts.add("received", time(delivery.received_at));
+    facts.add("verdict", delivery.verdict.as_str());
+    facts.maybe("detail", delivery.verdict_detail.as_ref());
+    facts.maybe("processed", judged);
+    facts.maybe("event", delivery.event.as_ref());
+    facts.maybe("account", delivery.account_id);
+    facts.maybe("account at Merge", delivery.merge_account_id.as_ref());
+    facts.maybe("duplicate of", delivery.duplicate_of);
+    facts.add("replays", delivery.replays);
+    facts.add("jobs", jobs.join(" "));
+    facts.add("secret", &delivery.secret_id);
+    facts.add("SHA-256", &delivery.body_hash);
+    facts.add("bytes, sealed", delivery.sealed_bytes);
+    facts
 }
 
 /// Counts, and the secrets: those in use, and those that are configured.
-pub(super) async fn stats(
-    pool: &PgPool,
-    config: &Config,
-    last: Duration,
-    is_json: bool,
-) -> anyhow::Result<()> {
-    let mut conn = pool.acquire().await?;
+pub(super) async fn stats(desk: &Desk, config: &Config, last: Duration) -> anyhow::Result<Answer> {
+    let mut conn = desk.pool.acquire().await?;
     let tallies = webhook_deliveries::tally(&mut conn, last).await?;
     let used = webhook_deliveries::secrets(&mut conn).await?;
+    drop(conn);
     let active = WebhookSecrets::new(config.merge.webhook_secrets.clone()).active();
     let is_active = |id: &String| active.ids().contains(id);
-    let unused: Vec<&String> = active
-        .ids()
+    let is_unused = |id: &&String| !used.iter().any(|used| used.id == **id);
+    let unused: Vec<&String> = active.ids().iter().filter(is_unused).collect();
+    let used_json = used.iter().map(|used| {
+        json!({
+            "id": used.id, "is_active": is_active(&used.id),
+            "first_used_at": used.first_used_at, "last_used_at": used.last_used_at,
+        })
+    });
+    let unused_json = unused
         .iter()
-        .filter(|id| !used.iter().any(|used| used.id == **id))
-        .collect();
-    if is_json {
-        let used: Vec<_> = used
-            .iter()
-            .map(|used| {
-                json!({
-                    "id": used.id, "is_active": is_active(&used.id),
-                    "first_used_at": used.first_used_at, "last_used_at": used.last_used_at,
-                })
-            })
-            .chain(
-                unused
-                    .iter()
-                    .map(|id| json!({ "id": id, "is_active": true })),
-            )
-            .collect();
-        return print_json(&json!({ "deliveries": tallies, "secrets": used }));
-    }
-    let mut out = io::stdout().lock();
-    writeln!(
-        out,
-        "{:<34}  {:<15}  {:>10}  {:>10}  {:>10}  last",
-        "event", "verdict", "deliveries", "median, s", "longest, s"
-    )?;
-    let seconds =
-        |seconds: Option<f64>| seconds.map_or_else(|| "-".to_owned(), |s| format!("{s:.3}"));
-    for tally in tallies {
-        writeln!(
-            out,
-            "{:<34}  {:<15}  {:>10}  {:>10}  {:>10}  {}",
-            tally.event.as_deref().unwrap_or("-"),
-            tally.verdict.as_str(),
-            tally.deliveries,
-            seconds(tally.median_seconds),
-            seconds(tally.longest_seconds),
-            time(tally.last_received_at)
-        )?;
-    }
-    writeln!(
-        out,
-        "\n{:<12}  {:<8}  {:<20}  last used",
-        "secret", "state", "first used"
-    )?;
+        .map(|id| json!({ "id": id, "is_active": true }));
+    let secrets_json: Vec<_> = used_json.chain(unused_json).collect();
+    let mut secrets = Table::new(&["secret", "state", "first used", "last used"]);
     for used in &used {
-        let state = if is_active(&used.id) {
+        let name = if is_active(&used.id) {
             "active"
         } else {
             "retired"
         };
-        let (first, last) = (time(used.first_used_at), time(used.last_used_at));
-        writeln!(out, "{:<12}  {state:<8}  {first:<20}  {last}", used.id)?;
+        let times = [used.first_used_at, used.last_used_at].map(|at| Cell::from(time(at)));
+        secrets.row([Cell::from(&used.id), state(name)].into_iter().chain(times));
     }
     for id in unused {
-        writeln!(out, "{id:<12}  {:<8}  {:<20}  never", "active", "never")?;
+        let never = ["never", "never"].map(Cell::from);
+        secrets.row([Cell::from(id), state("active")].into_iter().chain(never));
     }
-    out.flush().context("cannot write to stdout")
+    let text = counts(&tallies).shown() + "\n" + &secrets.shown();
+    Answer::new(
+        text,
+        &json!({ "deliveries": tallies, "secrets": secrets_json }),
+    )
+}
+
+fn counts(tallies: &[Tally]) -> Table {
+    let names = [
+        "event",
+        "verdict",
+        "deliveries",
+        "median, s",
+        "longest, s",
+        "last",
+    ];
+    let mut table = Table::new(&names);
+    let seconds = |seconds: Option<f64>| maybe(seconds.map(|s| format!("{s:.3}")));
+    for tally in tallies {
+        table.row([
+            maybe(tally.event.as_ref()),
+            state(tally.verdict.as_str()),
+            Cell::from(tally.deliveries),
+            seconds(tally.median_seconds),
+            seconds(tally.longest_seconds),
+            Cell::from(time(tally.last_received_at)),
+        ]);
+    }
+    table
 }
 
 fn time(time: DateTime<Utc>) -> String {

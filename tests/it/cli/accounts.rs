@@ -2,13 +2,11 @@
 
 use serde_json::Value;
 
-use super::binary::{output, syncline};
+use super::binary::{json, run};
 use crate::support::TestApp;
 
 async fn verify(app: &TestApp, arguments: &[&str]) -> (i32, String, String) {
-    let mut command = syncline(&[&["accounts", "verify"], arguments].concat());
-    command.env("DATABASE_URL", app.database_url());
-    output(command).await
+    run(app, &[&["accounts", "verify"], arguments].concat()).await
 }
 
 #[tokio::test]
@@ -64,7 +62,7 @@ async fn the_chain_of_one_account_is_shown() {
 
     let nobody = "00000000-0000-0000-0000-000000000000";
     let (code, _, stderr) = verify(&app, &["--account", nobody]).await;
-    assert_eq!(code, 70);
+    assert_eq!(code, 66);
     assert!(
         stderr.contains("there is no linked account 0000"),
         "{stderr}"
@@ -88,4 +86,54 @@ async fn a_model_that_is_not_selected_is_said_to_be() {
         );
         assert_eq!(line.contains("contiguous"), is_team, "{line}");
     }
+}
+
+#[tokio::test]
+async fn an_account_is_listed_shown_and_read_again() {
+    let app = TestApp::new().await;
+    let account = app.synced_account("org_1", "hris").await.to_string();
+    app.linked_account("org_2", "crm").await;
+
+    let listed = json(&app, &["accounts", "list", "--organization", "org_1"]).await;
+    let all = json(&app, &["accounts", "list", "--limit", "1"]).await;
+    let last = all[0]["id"].as_str().unwrap();
+    let rest = json(&app, &["accounts", "list", "--after", last]).await;
+    assert_eq!(
+        (listed.as_array().unwrap().len(), &listed[0]["id"]),
+        (1, &account.as_str().into())
+    );
+    assert_eq!(rest.as_array().unwrap().len(), 1);
+    let (_, text, _) = run(&app, &["accounts", "show", &account]).await;
+    assert!(
+        text.starts_with("In step: all that Merge has finished is stored"),
+        "{text}"
+    );
+    assert!(text.contains("contiguous since 20"), "{text}");
+
+    let poll = json(&app, &["accounts", "poll", &account]).await;
+    let sweep = [
+        "accounts",
+        "resync-incremental",
+        &account,
+        "--model",
+        "hris.Team",
+    ];
+    let sweep = json(&app, &sweep).await;
+    let full = ["accounts", "resync-full", &account, "--reason", "r"];
+    let (asked, _, _) = run(&app, &full).await;
+    let full = json(&app, &[&full[..], &["--yes"]].concat()).await;
+    assert_eq!(asked, 65, "nobody was there to be asked");
+    for job in [poll, sweep, full] {
+        let id = job["job_id"].as_str().unwrap();
+        json(&app, &["jobs", "show", id]).await;
+    }
+
+    let delete = ["accounts", "delete", &account, "--reason", "r"];
+    for wrong in [&[][..], &["--customer", "Another"]] {
+        let (code, _, stderr) = run(&app, &[&delete[..], wrong].concat()).await;
+        assert_eq!(code, 65, "{stderr}");
+    }
+    assert!(app.pending("delete_account").await.is_empty());
+    json(&app, &[&delete[..], &["--customer", "Customer"]].concat()).await;
+    assert_eq!(app.pending("delete_account").await.len(), 1);
 }

@@ -2,7 +2,10 @@
 
 use std::process::{Output, Stdio};
 
+use serde_json::Value;
 use tokio::process::Command;
+
+use crate::support::TestApp;
 
 /// Settings that the service needs, with an address where no Postgres listens.
 pub(crate) const NEEDED: [(&str, &str); 3] = [
@@ -26,6 +29,20 @@ pub(crate) fn syncline(args: &[&str]) -> Command {
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command
+}
+
+/// Runs the binary on the database of an app: the exit code, stdout, stderr.
+pub(crate) async fn run(app: &TestApp, args: &[&str]) -> (i32, String, String) {
+    let mut command = syncline(args);
+    command.env("DATABASE_URL", app.database_url());
+    output(command).await
+}
+
+/// The same, for what must succeed and answers in JSON.
+pub(crate) async fn json(app: &TestApp, args: &[&str]) -> Value {
+    let (code, stdout, stderr) = run(app, &[args, &["--json"]].concat()).await;
+    assert_eq!(code, 0, "{args:?}: {stderr}");
+    serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{args:?}: {error}: {stdout}"))
 }
 
 /// Runs it to its end: the exit code, stdout, stderr.

@@ -63,7 +63,7 @@ async fn an_endpoint_is_added_changed_rotated_and_removed() {
     assert_ne!(rotated["secret"], added["secret"]);
     let (code, _, stderr) = with(&["rotate", id]).await;
     assert!(
-        code == 70 && stderr.contains("endpoints retire"),
+        code == 65 && stderr.contains("endpoints retire"),
         "{stderr}"
     );
     assert_eq!(with(&["retire", id]).await.0, 0);
@@ -79,10 +79,10 @@ async fn an_endpoint_is_added_changed_rotated_and_removed() {
     let pending = queue::testing::pending(database.pool(), "deliver_event");
     assert_eq!(pending.await.unwrap().len(), 1);
 
-    assert_eq!(with(&["remove", id]).await.0, 0);
+    assert_eq!(with(&["remove", id, "--yes"]).await.0, 0);
     let (code, _, stderr) = with(&["show", id]).await;
     assert!(
-        code == 70 && stderr.contains("there is no endpoint"),
+        code == 66 && stderr.contains("there is no endpoint"),
         "{stderr}"
     );
 }

@@ -44,11 +44,12 @@ async fn a_key_is_shown_once_and_then_only_known_by_its_prefix() {
     assert!(key.starts_with(row["prefix"].as_str().unwrap()));
 
     let id = row["id"].as_str().unwrap();
-    assert_eq!(with(&["keys", "revoke", id]).await.0, 0);
+    assert_eq!(with(&["keys", "revoke", id, "--yes"]).await.0, 0);
     let (_, table, _) = with(&["keys", "list"]).await;
     assert!(table.contains(id) && table.contains("revoked"), "{table}");
-    let (code, _, stderr) = with(&["keys", "revoke", "00000000-0000-0000-0000-000000000000"]).await;
-    assert_eq!(code, 70);
+    let nobody = "00000000-0000-0000-0000-000000000000";
+    let (code, _, stderr) = with(&["keys", "revoke", nobody, "--yes"]).await;
+    assert_eq!(code, 66);
     assert!(
         stderr.starts_with("error: there is no key 0000"),
         "{stderr}"

@@ -2,15 +2,9 @@
 
 use serde_json::Value;
 
-use super::binary::{output, syncline};
+use super::binary::run;
 use crate::support::TestApp;
 use crate::support::visitor::browse;
-
-async fn run(app: &TestApp, arguments: &[&str]) -> (i32, String, String) {
-    let mut command = syncline(arguments);
-    command.env("DATABASE_URL", app.database_url());
-    output(command).await
-}
 
 #[tokio::test]
 async fn a_user_is_added_logs_in_and_is_removed() {
@@ -24,7 +18,7 @@ async fn a_user_is_added_logs_in_and_is_removed() {
     let (_, listed, _) = run(&app, &["users", "list", "--json"]).await;
     let (again, _, refusal) = run(&app, &["users", "add", "anna"]).await;
     let (bad, _, rule) = run(&app, &["users", "add", "Anna B"]).await;
-    let (removed, _, _) = run(&app, &["users", "remove", "anna"]).await;
+    let (removed, _, _) = run(&app, &["users", "remove", "anna", "--yes"]).await;
     let (missing, _, unknown) = run(&app, &["users", "password", "anna"]).await;
 
     let listed: Value = serde_json::from_str(&listed).unwrap();
@@ -34,7 +28,7 @@ async fn a_user_is_added_logs_in_and_is_removed() {
     );
     assert!(!listed.to_string().contains("argon2"));
     assert!(listed[0]["last_login_at"].is_string());
-    assert_eq!((again, bad, removed, missing), (70, 70, 0, 70));
+    assert_eq!((again, bad, removed, missing), (65, 65, 0, 66));
     assert!(
         refusal.contains("there is a user anna already"),
         "{refusal}"
@@ -49,7 +43,9 @@ async fn a_user_is_added_logs_in_and_is_removed() {
 async fn a_log_that_was_changed_is_found_out() {
     let app = TestApp::new().await;
     run(&app, &["users", "add", "anna"]).await;
-    run(&app, &["users", "remove", "anna"]).await;
+    let (asked, _, _) = run(&app, &["users", "remove", "anna"]).await;
+    assert_eq!(asked, 65, "nobody was there to be asked");
+    run(&app, &["users", "remove", "anna", "--yes"]).await;
 
     let (whole, shown, _) = run(&app, &["audit", "verify"]).await;
     let (_, listed, _) = run(&app, &["audit", "list", "--target", "anna"]).await;

@@ -43,7 +43,7 @@ async fn deliveries_are_listed_shown_replayed_and_counted() {
 
     // It waits already.
     let (code, _, stderr) = with(&["webhooks", "replay", &id]).await;
-    assert_eq!(code, 70, "{stderr}");
+    assert_eq!(code, 65, "{stderr}");
     sqlx::query!(
         "UPDATE syncline.webhook_deliveries SET verdict = 'ignored', processed_at = now()"
     )
