@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 
+use chrono::{DateTime, Utc};
 use http::Method;
 use serde::{Deserialize, Serialize};
 
@@ -80,10 +81,15 @@ impl MergeClient {
     /// # Errors
     /// [`Error::Unauthorized`] when Merge refuses the key; the others as everywhere, and say nothing about the key.
     pub async fn check_key(&self) -> Result<(), Error> {
-        Request::new(self, Method::GET, PATH)
-            .query("page_size", "1")
-            .send()
-            .await?;
-        Ok(())
+        self.check_key_and_clock().await.map(drop)
+    }
+
+    /// The same; answers what Merge's clock showed, to the second, if it said that.
+    ///
+    /// # Errors
+    /// As [`MergeClient::check_key`].
+    pub async fn check_key_and_clock(&self) -> Result<Option<DateTime<Utc>>, Error> {
+        let request = Request::new(self, Method::GET, PATH).query("page_size", "1");
+        Ok(request.send().await?.date)
     }
 }

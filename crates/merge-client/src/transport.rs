@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use chrono::{DateTime, Utc};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -39,6 +40,8 @@ pub(crate) struct Request<'a> {
 pub(crate) struct Answer {
     pub(crate) endpoint: String,
     content_type: Option<String>,
+    /// What the far side's clock showed.
+    pub(crate) date: Option<DateTime<Utc>>,
     pub(crate) body: Bytes,
 }
 
@@ -141,9 +144,15 @@ impl<'a> Request<'a> {
                 limit_bytes: limit,
             })?;
         let content_type = content_type(response.headers()).map(Cow::into_owned);
+        let date = response
+            .headers()
+            .get(DATE)
+            .and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
         Ok(Answer {
             endpoint: self.endpoint,
             content_type,
+            date: date.map(|date| date.to_utc()),
             body,
         })
     }

@@ -18,6 +18,7 @@ mod migrate;
 pub mod model_records;
 pub mod model_syncs;
 pub mod sealed_link_tokens;
+pub mod server;
 pub mod sessions;
 pub mod tenant;
 pub mod typed_views;

@@ -27,7 +27,7 @@ pub use linking::{
     prepare_only_pending, prepare_pending,
 };
 pub use polling::{complete_initial_sync, put_poll_off, record_poll, take_due_polls};
-pub use token::{Access, access, find_by_token, wipe_token};
+pub use token::{Access, access, find_by_token, one_of_each_key, wipe_token};
 
 /// The life of a linked account, as we see it; Merge's own word is kept beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type, utoipa::ToSchema)]

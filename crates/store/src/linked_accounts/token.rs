@@ -96,6 +96,22 @@ pub async fn find_by_token(
     .during("find a linked account by its token")
 }
 
+/// One account for each key that tokens are sealed with.
+pub async fn one_of_each_key(conn: &mut PgConnection) -> Result<Vec<AccountId>, Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT DISTINCT ON (account_token_key_id) id AS "id: AccountId"
+        FROM syncline.linked_accounts
+        WHERE account_token_sealed IS NOT NULL
+        ORDER BY account_token_key_id, id DESC
+        LIMIT 100
+        "#
+    )
+    .fetch_all(conn)
+    .await
+    .during("look for the keys that tokens are sealed with")
+}
+
 /// Forgets the token of an account that is being deleted.
 pub async fn wipe_token(conn: &mut PgConnection, id: AccountId) -> Result<(), Error> {
     sqlx::query!(
