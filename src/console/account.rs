@@ -23,7 +23,7 @@ use super::{
     jobs::{JobRow, encoded},
     page::{self, Frame},
     queues::LaneRow,
-    shown::{When, age, grouped, plural, stamp},
+    shown::{When, age, grouped, stamp},
     webhooks::DeliveryRow,
 };
 use crate::app::App;

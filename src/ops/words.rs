@@ -126,6 +126,8 @@ pub fn done(deed: Deed) -> &'static str {
         Deed::UserAdd => "The user was added.",
         Deed::UserRemove => "The user was removed; their sessions are over.",
         Deed::UserPassword => "The password was changed; their sessions are over.",
+        Deed::KeyCreate => "The key was made.",
+        Deed::KeyRevoke => "The key was withdrawn; nothing opens with it any more.",
         Deed::LogIn => "You are logged in.",
         Deed::LogOut => "You are logged out.",
     }
