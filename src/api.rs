@@ -33,6 +33,7 @@ mod job;
 mod key;
 mod link;
 mod observe;
+mod ops;
 mod page;
 mod prefer;
 mod problem;
@@ -134,11 +135,12 @@ fn api(app: &App) -> OpenApiRouter<App> {
     gated(app, auth::Scope::Link, linking)
         .merge(gated(app, auth::Scope::Read, reading))
         .merge(gated(app, auth::Scope::Endpoints, endpoints))
+        .merge(ops::routes(app))
 }
 
 /// Lets only keys with a scope pass, and says so in the document.
 fn gated(app: &App, scope: auth::Scope, mut routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
-    document::demand(routes.get_openapi_mut(), scope);
+    document::demand(routes.get_openapi_mut(), scope.as_str());
     let gate = auth::Gate {
         app: app.clone(),
         scope,

@@ -1,5 +1,5 @@
-//! What people do to the running service, and who may: the one layer that the console goes through, and later the
-//! command line and the API.
+//! What people do to the running service, and who may: the one layer that the console and the API go through, and later
+//! the command line.
 //!
 //! Each change is a [`Deed`]: it needs a role, it is one transaction, and an entry in the audit log is written with it or
 //! not at all. Whatever shows a button or takes a form asks here; nobody else decides.
@@ -21,10 +21,13 @@ pub mod users;
 pub mod webhooks;
 pub mod words;
 
+use queue::JobId;
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use store::audit::{self, NewEntry};
+use store::idempotency_keys::{self, IdempotencyKey};
 pub use store::users::Role;
+use uuid::Uuid;
 
 pub use self::deed::Deed;
 
@@ -81,12 +84,48 @@ pub struct Ops {
     pool: PgPool,
     queue: queue::Client,
     actor: Actor,
+    once: Option<Once>,
+}
+
+/// Under what a deed is done once, however often it is asked for.
+#[derive(Debug, Clone)]
+pub struct Once {
+    /// Whose key it is.
+    pub owner: String,
+    /// What is asked for with it.
+    pub route: String,
+    /// What the caller chose.
+    pub key: String,
+    /// Of the request.
+    pub digest: [u8; 32],
+}
+
+impl Once {
+    fn key(&self) -> IdempotencyKey<'_> {
+        IdempotencyKey {
+            owner: &self.owner,
+            route: &self.route,
+            key: &self.key,
+        }
+    }
 }
 
 impl Ops {
     /// Puts the service into somebody's hands.
     pub fn new(pool: PgPool, queue: queue::Client, actor: Actor) -> Self {
-        Self { pool, queue, actor }
+        Self {
+            pool,
+            queue,
+            actor,
+            once: None,
+        }
+    }
+
+    /// Does the next deed only if nothing was done under this key.
+    #[must_use]
+    pub fn once(self, once: Once) -> Self {
+        let once = Some(once);
+        Self { once, ..self }
     }
 
     /// Begins a deed, if the actor may do it.
@@ -96,10 +135,15 @@ impl Ops {
             tx: self.pool.begin().await?,
             ops: self.clone(),
             deed,
+            made: None,
         })
     }
 
-    fn demand(&self, deed: Deed) -> Result<(), Error> {
+    /// May the actor do this? Each deed asks by itself; whoever wants to refuse earlier may ask, too.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`].
+    pub fn demand(&self, deed: Deed) -> Result<(), Error> {
         if self.actor.may(deed) {
             return Ok(());
         }
@@ -123,11 +167,17 @@ struct Change {
     tx: Transaction<'static, Postgres>,
     ops: Ops,
     deed: Deed,
+    made: Option<JobId>,
 }
 
 impl Change {
     fn connection(&mut self) -> &mut PgConnection {
         &mut self.tx
+    }
+
+    /// This job was made for it.
+    fn makes(&mut self, job: JobId) {
+        self.made = Some(job);
     }
 
     /// Notes it in the audit log, commits, and wakes the workers.
@@ -137,6 +187,15 @@ impl Change {
         reason: Option<&str>,
         detail: Value,
     ) -> Result<(), Error> {
+        if let Some(once) = &self.ops.once {
+            let (key, made) = (once.key(), self.made.map_or(Uuid::nil(), |job| job.0));
+            let before =
+                idempotency_keys::insert_or_get(&mut self.tx, key, &once.digest, made).await?;
+            if before.is_some() {
+                let same = "another request with this Idempotency-Key is doing it: ask again";
+                return Err(Error::Refused(same.to_owned()));
+            }
+        }
         let entry = NewEntry {
             actor: &self.ops.actor.name,
             role: self.ops.actor.role,

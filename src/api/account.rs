@@ -57,7 +57,7 @@ pub(super) struct ListAccounts {
 
 /// A status to filter by.
 #[derive(Debug, Clone, Copy)]
-struct Status(AccountStatus);
+pub(super) struct Status(pub(super) AccountStatus);
 
 impl<'de> Deserialize<'de> for Status {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

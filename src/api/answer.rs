@@ -17,7 +17,8 @@ use super::{
 };
 use crate::app::App;
 
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// Says that an earlier request did it.
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// How the job of a request stands when the answer is due.
 pub(super) enum Ending {

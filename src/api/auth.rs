@@ -23,6 +23,7 @@ use super::{
     problem::{Kind, Problem},
 };
 use crate::app::App;
+use crate::ops::{Actor, Role, access};
 
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub(super) struct Principal {
     organization_id: Option<String>,
     /// Its scopes; `None` for all.
     scopes: Option<Vec<String>>,
+    /// For people who read what was done with it.
+    name: String,
 }
 
 impl Principal {
@@ -91,6 +94,18 @@ impl Principal {
             tenant::leave(connection).await?;
         }
         Ok(())
+    }
+
+    /// Who they are to those who operate the service; `None` when no scope gives a role.
+    pub(super) fn actor(&self) -> Option<Actor> {
+        let role = match &self.scopes {
+            Some(scopes) => access::role_of(scopes)?,
+            None => Role::Admin,
+        };
+        Some(Actor {
+            name: self.name.clone(),
+            role,
+        })
     }
 
     fn has(&self, scope: Scope) -> bool {
@@ -136,7 +151,8 @@ pub(super) async fn admit(State(gate): State<Gate>, mut request: Request, next: 
     }
 }
 
-async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, Problem> {
+/// Whose key it is.
+pub(super) async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, Problem> {
     let token =
         bearer(headers).ok_or_else(|| unauthenticated("Authorization: Bearer is missing."))?;
     if let Some(bootstrap) = &app.config.http.api_key
@@ -146,6 +162,7 @@ async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, Probl
             id: "bootstrap".to_owned(),
             organization_id: None,
             scopes: None,
+            name: access::BOOTSTRAP.to_owned(),
         });
     }
     let unknown = || unauthenticated("The API key is not valid.");
@@ -159,6 +176,7 @@ async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, Probl
         id: row.id.to_string(),
         organization_id: row.organization_id,
         scopes: Some(row.scopes),
+        name: access::key_name(&row.name, &row.prefix),
     })
 }
 
@@ -216,6 +234,7 @@ mod tests {
             id: "k".to_owned(),
             organization_id: Some("a".to_owned()),
             scopes: Some(vec!["read".to_owned()]),
+            name: "k".to_owned(),
         };
         assert!(own.may_see("a") && !own.may_see("b"));
         assert!(own.has(Scope::Read) && !own.has(Scope::Link));

@@ -16,10 +16,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use utoipa::openapi::{OpenApi, security::SecurityRequirement};
 
-use super::{
-    auth::Scope,
-    problem::{Kind, Rendered},
-};
+use super::problem::{Kind, Rendered};
 
 /// The name of an API key among the security schemes.
 const API_KEY: &str = "api_key";
@@ -46,6 +43,8 @@ const METHODS: [&str; 4] = ["get", "post", "patch", "delete"];
         (name = "accounts", description = "Linked accounts, how their sync stands, and their records."),
         (name = "events", description = "What changed, in one order, and where to have it sent to."),
         (name = "jobs", description = "What became of what was asked for."),
+        (name = "operations", description = "What happens inside, why, and how to put it right: all that the console shows and does. \
+            For keys that are bound to no organization; the scope `operate` includes `read`, and `admin` both."),
         (name = "webhooks", description = "Where the integration provider reports to."),
         (name = "service", description = "For machines that look after the service."),
     )
@@ -58,7 +57,7 @@ pub(super) fn base() -> OpenApi {
 }
 
 /// Says that all routes so far need a key with a scope.
-pub(super) fn demand(document: &mut OpenApi, scope: Scope) {
+pub(super) fn demand(document: &mut OpenApi, scope: &str) {
     for item in document.paths.paths.values_mut() {
         let operations = [
             &mut item.get,
@@ -67,7 +66,7 @@ pub(super) fn demand(document: &mut OpenApi, scope: Scope) {
             &mut item.delete,
         ];
         for operation in operations.into_iter().flatten() {
-            let requirement = SecurityRequirement::new(API_KEY, [scope.as_str()]);
+            let requirement = SecurityRequirement::new(API_KEY, [scope]);
             operation.security = Some(vec![requirement]);
         }
     }
@@ -140,7 +139,10 @@ fn complete(operation: &mut Value) {
             });
         }
     }
-    let is_submission = is_submission(operation);
+    let (has_key, has_preference) = (
+        takes(operation, "Idempotency-Key"),
+        takes(operation, "Prefer"),
+    );
     let responses = &mut operation["responses"];
     for status in statuses {
         if responses.get(status.to_string()).is_none() {
@@ -150,20 +152,24 @@ fn complete(operation: &mut Value) {
     for (status, response) in members(responses) {
         let status = status.parse().unwrap_or(StatusCode::OK);
         describe(response, status);
-        if is_submission && status.is_success() {
-            let of_submissions = [
-                ("Idempotent-Replayed", "`true`: an earlier request did it."),
-                ("Preference-Applied", "Which preference was followed."),
-            ];
-            put_headers(response, &of_submissions);
+        if has_key && status.is_success() {
+            put_headers(
+                response,
+                &[("Idempotent-Replayed", "`true`: an earlier request did it.")],
+            );
+        }
+        if has_preference && status.is_success() {
+            put_headers(
+                response,
+                &[("Preference-Applied", "Which preference was followed.")],
+            );
         }
     }
 }
 
-/// Does it make a job, once for each `Idempotency-Key`?
-fn is_submission(operation: &Value) -> bool {
+fn takes(operation: &Value, header: &str) -> bool {
     let mut parameters = operation["parameters"].as_array().into_iter().flatten();
-    parameters.any(|parameter| parameter["name"] == "Prefer")
+    parameters.any(|parameter| parameter["name"] == header)
 }
 
 /// What is the same for every answer of a status.

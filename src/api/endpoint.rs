@@ -352,7 +352,6 @@ pub(super) async fn remove_old_secret(
 pub(super) struct EnableEndpoint {
     /// From where on: where it stopped, or from now.
     #[serde(default)]
-    #[schema(inline)]
     from: From,
 }
 

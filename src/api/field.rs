@@ -7,7 +7,10 @@ use std::{fmt, str::FromStr};
 
 use merge_client::catalogue::Category;
 use secrecy::SecretString;
-use serde::{Deserialize, Deserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _, IntoDeserializer as _, value},
+};
 
 mod schema;
 
@@ -158,6 +161,27 @@ impl<const MAX: u16> FromStr for Limit<MAX> {
             Ok(limit) if (1..=MAX).contains(&limit) => Ok(Self(limit)),
             _ => Err(format!("must be a number from 1 to {MAX}")),
         }
+    }
+}
+
+/// Values with commas between them.
+#[derive(Debug, Clone)]
+pub(super) struct Listed<T>(pub(super) Vec<T>);
+
+impl<T> Default for Listed<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Listed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let values = text
+            .split(',')
+            .map(|value| T::deserialize(value.into_deserializer()));
+        let values: Result<_, value::Error> = values.collect();
+        values.map(Self).map_err(D::Error::custom)
     }
 }
 

@@ -16,7 +16,7 @@
 //! once it has ended, enqueues another one for the same pending account, which then stands under the key.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
 use queue::{JobId, NewJob};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -31,6 +31,7 @@ use super::{
     problem::{Fault, Kind, Problem},
 };
 use crate::app::App;
+use crate::ops::Once;
 
 /// Longest `Idempotency-Key` in characters.
 const MAX_KEY_LENGTH: usize = 255;
@@ -49,7 +50,7 @@ pub(super) struct Submission<T> {
 
 /// An `Idempotency-Key`, where it counts, and what it was used for.
 #[derive(Debug, Clone)]
-struct Claim {
+pub(super) struct Claim {
     owner: String,
     route: String,
     key: String,
@@ -99,17 +100,10 @@ impl<T: DeserializeOwned> FromRequest<App> for Submission<T> {
         let (mut parts, body) = request.into_parts();
         let Ok(principal) = Principal::from_request_parts(&mut parts, app).await;
         let Ok(prefer) = Prefer::from_request_parts(&mut parts, app).await;
-        let key = idempotency_key(&parts.headers)?;
-        // With the id in it, if there is one: the same key for another thing is another key.
-        let route = parts.uri.path().to_owned();
-
+        let key = Claim::key_of(&parts.headers)?;
+        let uri = parts.uri.clone();
         let bytes = read_json(Request::from_parts(parts, body), app).await?;
-        let claim = key.map(|key| Claim {
-            owner: principal.id().to_owned(),
-            route,
-            key,
-            digest: Sha256::digest(&bytes).into(),
-        });
+        let claim = key.map(|key| Claim::new(&principal, &uri, key, &bytes));
         Ok(Self {
             body: parse_json(&bytes)?,
             principal,
@@ -119,27 +113,87 @@ impl<T: DeserializeOwned> FromRequest<App> for Submission<T> {
     }
 }
 
-/// The header's value, of 1 to 255 visible ASCII characters.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    const NAME: &str = "Idempotency-Key";
-    let mut values = headers.get_all(NAME).iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    let bytes = value.as_bytes();
-    let is_valid = values.next().is_none()
-        && (1..=MAX_KEY_LENGTH).contains(&bytes.len())
-        && bytes.iter().all(u8::is_ascii_graphic);
-    match value.to_str() {
-        Ok(key) if is_valid => Ok(Some(key.to_owned())),
-        _ => Err(
-            Problem::new(Kind::MalformedRequest, "A header holds what it may not.").fault(
-                Fault::of(
-                    NAME,
-                    format!("must be 1 to {MAX_KEY_LENGTH} visible ASCII characters, once"),
+impl Claim {
+    /// The header's value, of 1 to 255 visible ASCII characters.
+    pub(super) fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+        const NAME: &str = "Idempotency-Key";
+        let mut values = headers.get_all(NAME).iter();
+        let Some(value) = values.next() else {
+            return Ok(None);
+        };
+        let bytes = value.as_bytes();
+        let is_valid = values.next().is_none()
+            && (1..=MAX_KEY_LENGTH).contains(&bytes.len())
+            && bytes.iter().all(u8::is_ascii_graphic);
+        match value.to_str() {
+            Ok(key) if is_valid => Ok(Some(key.to_owned())),
+            _ => Err(
+                Problem::new(Kind::MalformedRequest, "A header holds what it may not.").fault(
+                    Fault::of(
+                        NAME,
+                        format!("must be 1 to {MAX_KEY_LENGTH} visible ASCII characters, once"),
+                    ),
                 ),
             ),
-        ),
+        }
+    }
+
+    /// What the key stands for in this request.
+    pub(super) fn new(principal: &Principal, uri: &Uri, key: String, body: &[u8]) -> Self {
+        Self {
+            owner: principal.id().to_owned(),
+            // With the id in it, if there is one: the same key for another thing is another key.
+            route: uri.path().to_owned(),
+            key,
+            digest: Sha256::digest(body).into(),
+        }
+    }
+
+    /// The job that stands under the key already. Holds no connection when it returns: whoever holds one
+    /// and waits for another can bring all to a stop.
+    pub(super) async fn earlier(&self, app: &App) -> Result<Option<Accepted>, Problem> {
+        let mut connection = app.pool.acquire().await?;
+        let earlier = idempotency_keys::find(&mut connection, self.key()).await?;
+        earlier.map(|earlier| self.replay(&earlier)).transpose()
+    }
+
+    fn key(&self) -> IdempotencyKey<'_> {
+        IdempotencyKey {
+            owner: &self.owner,
+            route: &self.route,
+            key: &self.key,
+        }
+    }
+
+    /// The job that stands under the key, if it was asked for with the same body.
+    fn replay(&self, earlier: &Earlier) -> Result<Accepted, Problem> {
+        if earlier.request_digest != self.digest {
+            return Err(Problem::new(
+                Kind::KeyReused,
+                "This Idempotency-Key was used with another body; take a new key for a new request.",
+            ));
+        }
+        Ok(Accepted {
+            job_id: JobId(earlier.job_id),
+            is_replay: true,
+        })
+    }
+}
+
+impl From<Claim> for Once {
+    fn from(claim: Claim) -> Self {
+        let Claim {
+            owner,
+            route,
+            key,
+            digest,
+        } = claim;
+        Self {
+            owner,
+            route,
+            key,
+            digest,
+        }
     }
 }
 
@@ -167,39 +221,12 @@ impl<T> Submission<T> {
         })))
     }
 
-    /// The job that stands under the key already. Holds no connection when it returns: whoever holds one
-    /// and waits for another can bring all to a stop.
+    /// The job that stands under the key already.
     async fn earlier(&self, app: &App) -> Result<Option<Accepted>, Problem> {
-        let Some(claim) = &self.claim else {
-            return Ok(None);
-        };
-        let mut connection = app.pool.acquire().await?;
-        let earlier = idempotency_keys::find(&mut connection, claim.key()).await?;
-        earlier.map(|earlier| claim.replay(&earlier)).transpose()
-    }
-}
-
-impl Claim {
-    fn key(&self) -> IdempotencyKey<'_> {
-        IdempotencyKey {
-            owner: &self.owner,
-            route: &self.route,
-            key: &self.key,
+        match &self.claim {
+            Some(claim) => claim.earlier(app).await,
+            None => Ok(None),
         }
-    }
-
-    /// The job that stands under the key, if it was asked for with the same body.
-    fn replay(&self, earlier: &Earlier) -> Result<Accepted, Problem> {
-        if earlier.request_digest != self.digest {
-            return Err(Problem::new(
-                Kind::KeyReused,
-                "This Idempotency-Key was used with another body; take a new key for a new request.",
-            ));
-        }
-        Ok(Accepted {
-            job_id: JobId(earlier.job_id),
-            is_replay: true,
-        })
     }
 }
 

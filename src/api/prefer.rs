@@ -28,6 +28,17 @@ pub(super) struct Submitted {
     prefer: Option<String>,
 }
 
+/// The header of a request that does something at once.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "as `Submitted`")]
+pub(super) struct Once {
+    /// The same key does the same once: a second request is answered by what the first one did. 1 to 255 visible ASCII
+    /// characters; kept for a week.
+    #[param(rename = "Idempotency-Key", pattern = r"^[\x21-\x7E]{1,255}$")]
+    idempotency_key: Option<String>,
+}
+
 /// `wait=N`, `respond-async`, or nothing. What cannot be read is ignored, as the RFC demands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Prefer {

@@ -16,6 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::request_id::RequestId;
+use crate::ops::words::sentence;
 
 mod kind;
 pub(super) use kind::Kind;
@@ -146,7 +147,16 @@ impl From<store::Error> for Problem {
 
 impl From<queue::Error> for Problem {
     fn from(error: queue::Error) -> Self {
-        from_database(error)
+        use queue::Error::{
+            InvalidName, InvalidRequest, NoSuchJob, Refused, Schedule, UnknownKind, UnknownSchedule,
+        };
+        let kind = match &error {
+            NoSuchJob { .. } | UnknownSchedule { .. } => Kind::NotFound,
+            Refused { .. } | UnknownKind { .. } => Kind::NotAsItStands,
+            InvalidName { .. } | InvalidRequest { .. } | Schedule { .. } => Kind::InvalidField,
+            _ => return from_database(error),
+        };
+        Self::new(kind, sentence(&error))
     }
 }
 

@@ -31,7 +31,7 @@ fn command(found: &Found) -> String {
     match found {
         Found::Job(id) => format!("syncline jobs show {id}"),
         Found::Account(id) => format!("syncline accounts show {id}"),
-        Found::Delivery(id) => format!("syncline webhooks show {id}"),
+        Found::Webhook(id) => format!("syncline webhooks show {id}"),
         Found::Bulk(id) => format!("syncline jobs bulk show {id}"),
         Found::Worker(id) => format!("syncline jobs list --worker {id}"),
         Found::Organization(name) => {

@@ -90,7 +90,7 @@ const POLL: Action = Action {
 };
 const SWEEP: Action = Action {
     deed: Deed::AccountSweep,
-    path: "sweep",
+    path: "resync-incremental",
     name: "Read again what changed lately",
     hint: "What Merge changed since its last finish.",
     needs_reason: false,
@@ -98,7 +98,7 @@ const SWEEP: Action = Action {
 };
 const RESYNC: Action = Action {
     deed: Deed::AccountResync,
-    path: "resync",
+    path: "resync-full",
     name: "Read everything again",
     hint: "Merge reads the third party anew, too, and may charge for it.",
     needs_reason: true,
@@ -299,12 +299,12 @@ pub(super) async fn act(
             ops.poll_account(id).await?;
             "Merge is asked now."
         }
-        "sweep" => {
+        "resync-incremental" => {
             ops.resync_account(id, SyncType::Incremental, model, form.text("reason"))
                 .await?;
             "What changed lately is read again."
         }
-        "resync" => {
+        "resync-full" => {
             let reason = Some(form.need("reason")?);
             ops.resync_account(id, SyncType::Full, model, reason)
                 .await?;

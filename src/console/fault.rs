@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::{guard::Theme, page};
 use crate::api::Problem;
-use crate::ops;
+use crate::ops::{self, words::sentence};
 
 /// Nothing from elsewhere, nothing inline, no frames, and no string becomes markup or code in the browser.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -122,25 +122,6 @@ impl From<askama::Error> for Fault {
     fn from(error: askama::Error) -> Self {
         Self::Ours(Problem::internal(error))
     }
-}
-
-/// An error and its causes, as people write.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    let mut letters = text.chars();
-    let first = letters.next().map(char::to_uppercase);
-    let ending = if text.ends_with('.') { "" } else { "." };
-    first
-        .into_iter()
-        .flatten()
-        .chain(letters)
-        .chain(ending.chars())
-        .collect()
 }
 
 /// There is nothing at this address.

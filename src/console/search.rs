@@ -48,9 +48,9 @@ fn page_of(found: &Found) -> String {
     match found {
         Found::Job(id) => format!("jobs/{id}"),
         Found::Account(id) => format!("accounts/{id}"),
-        Found::Delivery(id) => format!("webhooks/{id}"),
+        Found::Webhook(id) => format!("webhooks/{id}"),
         Found::Bulk(id) => format!("bulk/{id}"),
         Found::Worker(id) => format!("jobs?worker={id}"),
-        Found::Organization(name) => format!("accounts?organization={}", encoded(name)),
+        Found::Organization(id) => format!("accounts?organization={}", encoded(id)),
     }
 }

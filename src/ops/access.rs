@@ -258,18 +258,35 @@ fn actor(app: &App, holder: Holder) -> Option<Actor> {
             prefix,
             scopes,
         } => Some(Actor {
-            name: format!("key {name} ({prefix}…)"),
+            name: key_name(&name, &prefix),
             role: role_of(&scopes)?,
         }),
         Holder::Bootstrap(hash) => (bootstrap_hash(app) == Some(hash)).then(|| Actor {
-            name: "bootstrap key".to_owned(),
+            name: BOOTSTRAP.to_owned(),
             role: Role::Admin,
         }),
     }
 }
 
-/// The role that a key's scopes give in the console.
-fn role_of(scopes: &[String]) -> Option<Role> {
+/// How the key of the settings is named where people read what was done.
+pub(crate) const BOOTSTRAP: &str = "bootstrap key";
+
+/// The same for any other key.
+pub(crate) fn key_name(name: &str, prefix: &str) -> String {
+    format!("key {name} ({prefix}…)")
+}
+
+/// The least scope that gives a role.
+pub(crate) const fn scope_of(role: Role) -> &'static str {
+    match role {
+        Role::Viewer => "read",
+        Role::Operator => "operate",
+        Role::Admin => "admin",
+    }
+}
+
+/// The role that a key's scopes give to who operates the service.
+pub(crate) fn role_of(scopes: &[String]) -> Option<Role> {
     let has = |scope| scopes.iter().any(|held| held == scope);
     if has("admin") {
         Some(Role::Admin)
@@ -400,5 +417,8 @@ mod tests {
         assert_eq!(role(&["link", "read"]), Some(Role::Viewer));
         assert_eq!(role(&["operate", "read"]), Some(Role::Operator));
         assert_eq!(role(&["admin"]), Some(Role::Admin));
+        for known in Role::ALL {
+            assert_eq!(role(&[scope_of(known)]), Some(known));
+        }
     }
 }

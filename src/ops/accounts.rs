@@ -80,6 +80,7 @@ async fn enqueue_for<J: Job>(
     }
     let job = NewJob::new(job)?.organization(&account.organization_id);
     let enqueued = queue::enqueue(change.connection(), &job).await?;
+    change.makes(enqueued.id);
     let detail = json!({
         "organization_id": account.organization_id,
         "status": account.status,

@@ -86,6 +86,7 @@ impl Ops {
 
     /// Asks a running action to end after its batch.
     pub async fn stop_bulk(&self, id: BulkId) -> Result<(), Error> {
+        self.demand(Deed::BulkStop)?;
         let running = self.bulk(id).await?;
         let mut change = self.begin(Deed::BulkStop).await?;
         if !bulk_actions::stop(change.connection(), id, &self.actor.name).await? {

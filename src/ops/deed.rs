@@ -124,6 +124,23 @@ impl Deed {
         let verb = name.split_once('.').map_or(name, |(_, verb)| verb);
         verb.replace('_', "-")
     }
+
+    /// Where the API does it, by the rule that `job.retry_now` is `/api/ops/jobs/{id}/retry-now`; the console's form is
+    /// at the same place below `/console`. `None` for the deeds of a session, which only the console has.
+    pub fn api_path(self) -> Option<String> {
+        let (noun, verb) = (self.noun(), self.verb());
+        let place = match (&*noun, self) {
+            ("sessions", _) => return None,
+            // Those that begin have no id yet; what is to be done the body says.
+            (_, Self::UserAdd | Self::KeyCreate) => return Some(format!("/api/ops/{noun}")),
+            ("bulk", deed) if deed != Self::BulkStop => return Some(format!("/api/ops/{noun}")),
+            ("queues", _) => noun,
+            ("dead", _) => format!("{noun}/{{fingerprint}}"),
+            ("users" | "schedules", _) => format!("{noun}/{{name}}"),
+            _ => format!("{noun}/{{id}}"),
+        };
+        Some(format!("/api/ops/{place}/{verb}"))
+    }
 }
 
 impl fmt::Display for Deed {
@@ -148,6 +165,26 @@ mod tests {
                 assert_eq!(deed.needs(), Role::Admin, "{deed}");
             }
         }
+    }
+
+    #[test]
+    fn an_address_follows_from_the_name() {
+        let path = |deed: Deed| deed.api_path().unwrap_or_default();
+        assert_eq!(path(Deed::JobRetryNow), "/api/ops/jobs/{id}/retry-now");
+        assert_eq!(
+            path(Deed::GroupResolve),
+            "/api/ops/dead/{fingerprint}/resolve"
+        );
+        assert_eq!(path(Deed::ScheduleRun), "/api/ops/schedules/{name}/run");
+        assert_eq!(path(Deed::Pause), "/api/ops/queues/pause");
+        assert_eq!(path(Deed::UserAdd), "/api/ops/users");
+        assert_eq!(path(Deed::BulkRetryNow), "/api/ops/bulk");
+        assert_eq!(path(Deed::BulkStop), "/api/ops/bulk/{id}/stop");
+        let without: Vec<_> = Deed::ALL
+            .iter()
+            .filter(|deed| deed.api_path().is_none())
+            .collect();
+        assert_eq!(without, [&Deed::LogIn, &Deed::LogOut]);
     }
 
     #[test]

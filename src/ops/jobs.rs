@@ -18,6 +18,7 @@ impl Ops {
         let before = self.state_of(id).await?;
         let mut change = self.begin(Deed::JobRetry).await?;
         let lives_as = admin::retry(change.connection(), &jobs::registry(), id).await?;
+        change.makes(lives_as);
         let detail = json!({ "before": before, "lives_as": lives_as });
         change.done(&id.to_string(), reason, detail).await?;
         Ok(lives_as)

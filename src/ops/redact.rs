@@ -25,7 +25,7 @@ pub fn shown(value: &Value) -> String {
     serde_json::to_string_pretty(&value).unwrap_or_default()
 }
 
-/// The same, still JSON.
+/// The same JSON, without what nobody is to see.
 pub fn redacted(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {

@@ -40,6 +40,7 @@ impl Ops {
         let schedules = jobs::registry().schedules();
         let by = self.by(reason);
         let enqueued = schedule::run_now(change.connection(), &schedules, name, by).await?;
+        change.makes(enqueued.id);
         let detail = json!({ "job_id": enqueued.id });
         change.done(name, Some(reason), detail).await?;
         Ok(enqueued.id)

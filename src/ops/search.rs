@@ -1,10 +1,11 @@
-//! Whatever somebody pasted: what is it the id of?
+//! Any id leads to what has it.
 
-use queue::admin::bulk_actions::{self, BulkId};
+use queue::admin::bulk_actions::BulkId;
 use queue::{JobId, WorkerId, workers};
 use serde::Serialize;
 use store::linked_accounts::{self, AccountFilter};
 use store::{AccountId, DeliveryId, webhook_deliveries};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Error, Ops};
@@ -12,41 +13,39 @@ use super::{Error, Ops};
 /// Workers looked through.
 const WORKERS: u16 = 500;
 
-/// What was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "found", content = "id")]
+/// What has an id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case", tag = "what", content = "id")]
 pub enum Found {
     /// A job.
     Job(JobId),
-    /// A linked account, by our id, Merge's, or our name of it at Merge.
+    /// A linked account.
     Account(AccountId),
-    /// A received webhook.
-    Delivery(DeliveryId),
+    /// A delivery of the inbox.
+    Webhook(DeliveryId),
     /// A bulk action.
     Bulk(BulkId),
     /// A worker.
     Worker(WorkerId),
-    /// An organization that has linked accounts.
+    /// An organization that has accounts.
     Organization(String),
 }
 
 impl Ops {
-    /// Looks for whatever has this id or name.
+    /// Looks for what has an id, or a name that Merge or the product gave it.
     pub async fn search(&self, text: &str) -> Result<Option<Found>, Error> {
-        // A lane is an account's by its name.
         let text = text.trim();
-        let text = text.strip_prefix("acct:").unwrap_or(text);
         if text.is_empty() || text.contains('\0') {
             return Ok(None);
         }
-        let by_id = match text.parse() {
-            Ok(id) => self.search_id(id).await?,
-            Err(_) => None,
-        };
-        match by_id {
-            Some(found) => Ok(Some(found)),
-            None => self.search_name(text).await,
+        // A lane is an account's by its name.
+        let text = text.strip_prefix("acct:").unwrap_or(text);
+        if let Ok(id) = text.parse()
+            && let Some(found) = self.search_id(id).await?
+        {
+            return Ok(Some(found));
         }
+        self.search_name(text).await
     }
 
     async fn search_id(&self, id: Uuid) -> Result<Option<Found>, Error> {
@@ -54,20 +53,20 @@ impl Ops {
             return Ok(Some(Found::Job(JobId(id))));
         }
         let mut conn = self.pool.acquire().await?;
-        let (account, delivery) = (AccountId(id), DeliveryId(id));
-        let found = linked_accounts::find(&mut conn, account, None).await?;
-        if found.is_some() {
-            return Ok(Some(Found::Account(account)));
+        let account = linked_accounts::find(&mut conn, AccountId(id), None).await?;
+        if account.is_some() {
+            return Ok(Some(Found::Account(AccountId(id))));
         }
-        let found = webhook_deliveries::find(&mut conn, delivery).await?;
-        if found.is_some() {
-            return Ok(Some(Found::Delivery(delivery)));
-        }
-        let found = bulk_actions::find(&mut conn, BulkId(id)).await?;
-        if found.is_some() {
-            return Ok(Some(Found::Bulk(BulkId(id))));
+        let delivery = webhook_deliveries::find(&mut conn, DeliveryId(id)).await?;
+        if delivery.is_some() {
+            return Ok(Some(Found::Webhook(DeliveryId(id))));
         }
         drop(conn);
+        match self.bulk(BulkId(id)).await {
+            Ok(_) => return Ok(Some(Found::Bulk(BulkId(id)))),
+            Err(Error::Missing(_)) => {}
+            Err(error) => return Err(error),
+        }
         let workers = workers::list(&self.pool, WORKERS).await?;
         let is_worker = workers.iter().any(|worker| worker.id.0 == id);
         Ok(is_worker.then_some(Found::Worker(WorkerId(id))))

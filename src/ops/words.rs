@@ -1,5 +1,7 @@
 //! Numbers, times and spans of time in the words that people are told.
 
+use std::error::Error;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Deed;
@@ -131,6 +133,25 @@ pub fn done(deed: Deed) -> &'static str {
         Deed::LogIn => "You are logged in.",
         Deed::LogOut => "You are logged out.",
     }
+}
+
+/// An error and its causes, as people write.
+pub fn sentence(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    let mut letters = text.chars();
+    let first = letters.next().map(char::to_uppercase);
+    let ending = if text.ends_with('.') { "" } else { "." };
+    first
+        .into_iter()
+        .flatten()
+        .chain(letters)
+        .chain(ending.chars())
+        .collect()
 }
 
 #[cfg(test)]

@@ -8,5 +8,6 @@ mod idempotency;
 mod isolation;
 mod keys;
 mod linking;
+mod operating;
 mod reading;
 mod webhooks;

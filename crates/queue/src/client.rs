@@ -2,6 +2,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use sqlx::{
     PgPool, Row as _,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -14,6 +15,7 @@ use crate::{
     error::Error,
     ids::JobId,
     rollups::Tally,
+    schedule,
     view::{self, JobDetail, JobView},
 };
 
@@ -63,6 +65,14 @@ struct Shared {
 }
 
 impl Client {
+    /// The database's clock.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn now(&self) -> Result<DateTime<Utc>, Error> {
+        schedule::database_now(self.pool()).await
+    }
+
     /// A handle on the queue in the database of `pool`.
     pub fn new(pool: PgPool) -> Self {
         Self::listening(pool, Listen::LikePool)

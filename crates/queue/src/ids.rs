@@ -62,6 +62,14 @@ impl fmt::Display for WorkerId {
     }
 }
 
+impl FromStr for WorkerId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
 /// The unit of leasing, ordering and rate: one for each linked account, a few for the system.
 #[derive(
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,

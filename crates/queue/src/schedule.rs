@@ -88,7 +88,7 @@ fn next_after(
         .ok_or_else(|| Error::schedule(name)(Fault::NoNextRun { cron: cron() }))
 }
 
-async fn database_now(database: impl PgExecutor<'_>) -> Result<DateTime<Utc>, Error> {
+pub(crate) async fn database_now(database: impl PgExecutor<'_>) -> Result<DateTime<Utc>, Error> {
     sqlx::query_scalar!(r#"SELECT now() AS "now!""#)
         .fetch_one(database)
         .await

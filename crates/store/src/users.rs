@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
 use crate::error::During;
@@ -22,6 +22,7 @@ use crate::{Error, UserId};
     Serialize,
     sqlx::Type,
     utoipa::ToSchema,
+    Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]

@@ -56,6 +56,7 @@ impl DisabledReason {
 /// From where on a disabled endpoint is delivered to again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ResumeFrom)]
 pub enum From {
     /// The first event that it did not get.
     #[default]

@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     BadSignature,
     /// The key lacks the scope that the route demands.
     MissingScope,
+    /// The key is bound to an organization; the route is for who sees all.
+    BoundKey,
     /// No such address or thing, or one of another organization.
     NotFound,
     /// The address exists, but not for this method.
@@ -27,6 +29,8 @@ pub(crate) enum Kind {
     Conflict,
     /// The endpoint's state does not allow this.
     EndpointConflict,
+    /// It cannot be done as things stand.
+    NotAsItStands,
     /// What was asked for was there once, and is kept no longer.
     Gone,
     /// The body is longer than the route takes.
@@ -47,18 +51,20 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All of them.
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::MalformedRequest,
         Self::InvalidField,
         Self::Unauthenticated,
         Self::BadSignature,
         Self::MissingScope,
+        Self::BoundKey,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::AlreadyActive,
         Self::Conflict,
         Self::EndpointConflict,
+        Self::NotAsItStands,
         Self::Gone,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
@@ -82,11 +88,13 @@ impl Kind {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Self::Unauthenticated | Self::BadSignature => StatusCode::UNAUTHORIZED,
-            Self::MissingScope => StatusCode::FORBIDDEN,
+            Self::MissingScope | Self::BoundKey => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::AlreadyActive | Self::Conflict | Self::EndpointConflict => StatusCode::CONFLICT,
+            Self::AlreadyActive | Self::Conflict | Self::EndpointConflict | Self::NotAsItStands => {
+                StatusCode::CONFLICT
+            }
             Self::Gone => StatusCode::GONE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -104,12 +112,14 @@ impl Kind {
             Self::Unauthenticated => "unauthenticated",
             Self::BadSignature => "bad-signature",
             Self::MissingScope => "missing-scope",
+            Self::BoundKey => "bound-key",
             Self::NotFound => "not-found",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::RequestTimeout => "request-timeout",
             Self::AlreadyActive => "already-active",
             Self::Conflict => "conflict",
             Self::EndpointConflict => "endpoint-conflict",
+            Self::NotAsItStands => "not-as-it-stands",
             Self::Gone => "gone",
             Self::BodyTooLarge => "body-too-large",
             Self::UnsupportedMediaType => "unsupported-media-type",
@@ -129,12 +139,14 @@ impl Kind {
             Self::Unauthenticated => "A valid API key is needed",
             Self::BadSignature => "The signature is not valid",
             Self::MissingScope => "The API key lacks a scope",
+            Self::BoundKey => "The API key is for one organization only",
             Self::NotFound => "Not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::RequestTimeout => "The request took too long to arrive",
             Self::AlreadyActive => "The account is linked already",
             Self::Conflict => "The account's state does not allow this",
             Self::EndpointConflict => "The endpoint's state does not allow this",
+            Self::NotAsItStands => "It cannot be done as things stand",
             Self::Gone => "Kept no longer",
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The body must be JSON",

@@ -106,6 +106,8 @@ impl Tenant {
         let ids = [account.to_string(), self.endpoint.clone(), self.job.clone()];
         let route = route
             .replace("{model_id}", "hris.Employee")
+            .replace("{name}", "maintain")
+            .replace("{fingerprint}", "none")
             .replace("{category}", "hris");
         let mut paths: Vec<String> = ids.iter().map(|id| route.replace("{id}", id)).collect();
         paths.dedup();
@@ -178,6 +180,11 @@ async fn routes(app: &TestApp) -> Vec<(Method, String)> {
     routes
 }
 
+/// Whoever operates the service sees all; a key that is bound to an organization is refused there.
+fn is_of_operators(route: &str) -> bool {
+    route.starts_with("/api/ops/")
+}
+
 /// All that an organization has, as one number.
 async fn fingerprint(app: &TestApp, organization: &str) -> Vec<Option<String>> {
     sqlx::query_scalar!(
@@ -212,23 +219,37 @@ async fn no_route_shows_or_changes_anything_of_another_organization() {
 
     let mut asked = Vec::new();
     for (method, route) in &routes {
-        for request in theirs.requests(method, route) {
+        let requests = theirs.requests(method, route);
+        // What is refused before it is looked at need not be asked in every way.
+        let ways = if is_of_operators(route) {
+            3
+        } else {
+            requests.len()
+        };
+        for request in requests.into_iter().take(ways) {
             let answer = app.call(request.with_key(&own.key)).await;
             let (status, text) = (
                 answer.status.as_u16(),
                 String::from_utf8_lossy(&answer.body),
             );
+            assert!(!theirs.is_named_in(&text), "{request:?} shows {text:.300}");
+            if is_of_operators(route) {
+                assert_eq!(status, 403, "{request:?}: {text}");
+                continue;
+            }
             assert!(
                 status != 403 && status < 500,
                 "{request:?}: {status} {text}"
             );
-            assert!(!theirs.is_named_in(&text), "{request:?} shows {text:.300}");
             asked.push((route, request, status));
         }
     }
     assert_eq!(fingerprint(&app, theirs.organization).await, before);
 
     for (method, route) in &routes {
+        if is_of_operators(route) {
+            continue;
+        }
         let mut is_answered = false;
         for (_, request, status) in asked
             .iter()

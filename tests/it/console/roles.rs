@@ -91,8 +91,8 @@ impl World<'_> {
                 &[],
             ),
             Deed::AccountPoll => case(account("poll"), &[]),
-            Deed::AccountSweep => case(account("sweep"), &[]),
-            Deed::AccountResync => case(account("resync"), &[]),
+            Deed::AccountSweep => case(account("resync-incremental"), &[]),
+            Deed::AccountResync => case(account("resync-full"), &[]),
             Deed::AccountDelete => case(account("delete"), &[("typed", "Customer")]),
             Deed::LogOut => case("logout".to_owned(), &[]),
             Deed::UserAdd => case(

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use chrono::{DateTime, TimeZone, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
@@ -31,28 +32,38 @@ pub struct Filter {
     /// Any of these.
     pub queues: Vec<String>,
     /// This lane.
+    #[schema(min_length = 1, max_length = 75)]
     pub lane: Option<String>,
     /// Jobs of this organization.
+    #[schema(min_length = 1, max_length = 75)]
     pub organization_id: Option<String>,
     /// Jobs that have this tag.
+    #[schema(min_length = 1, max_length = 75)]
     pub tag: Option<String>,
     /// At least so many attempts begun.
     pub min_attempt: Option<u16>,
     /// At most so many attempts begun.
     pub max_attempt: Option<u16>,
     /// When they were enqueued.
+    #[serde(deserialize_with = "by_name")]
     pub created: TimeRange,
     /// Their earliest start.
+    #[serde(deserialize_with = "by_name")]
     pub run_at: TimeRange,
     /// When they ended.
+    #[serde(deserialize_with = "by_name")]
     pub finished: TimeRange,
     /// Part of the last error's text, in whatever case.
+    #[schema(min_length = 1, max_length = 75)]
     pub error_text: Option<String>,
     /// The class of the error that ended them.
+    #[schema(min_length = 1, max_length = 75)]
     pub error_class: Option<String>,
     /// What the far side answered when they died.
+    #[schema(minimum = 100, maximum = 599)]
     pub http_status: Option<u16>,
     /// Dead jobs of this group; see [`super::groups`].
+    #[schema(min_length = 1, max_length = 75)]
     pub fingerprint: Option<String>,
     /// Jobs that this worker runs, or ran last.
     pub worker: Option<WorkerId>,
@@ -68,6 +79,12 @@ pub struct TimeRange {
     pub from: Option<DateTime<Utc>>,
     /// Earlier than this.
     pub before: Option<DateTime<Utc>>,
+}
+
+/// serde would take a list for a struct, by position.
+fn by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeRange, D::Error> {
+    let fields = Map::deserialize(deserializer)?;
+    TimeRange::deserialize(Value::Object(fields)).map_err(D::Error::custom)
 }
 
 impl TimeRange {

@@ -11,7 +11,7 @@ use crate::error::During;
 use crate::{AccountId, Error, WindowId};
 
 /// A window that was read to its end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct ClosedWindow {
     /// Its id: later windows have higher ones.
     pub id: WindowId,
@@ -95,8 +95,9 @@ pub async fn prove(
 }
 
 /// What a chain of windows proves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case", tag = "verdict")]
+#[schema(as = Proof)]
 pub enum Verdict {
     /// Nothing was ever read.
     NeverRead,
