@@ -26,6 +26,7 @@ mod bulk;
 mod dead;
 mod gate;
 mod jobs;
+mod keys;
 mod problems;
 mod queues;
 mod schedules;
@@ -97,6 +98,7 @@ pub(super) fn routes(app: &App) -> OpenApiRouter<App> {
         .routes(routes!(webhooks::show))
         .routes(routes!(accounts::list))
         .routes(routes!(accounts::show))
+        .routes(routes!(keys::list))
         .routes(routes!(users::list))
         .routes(routes!(users::audit_log));
     let deeds = deeds().into_iter().map(|(deed, routes)| {
@@ -136,6 +138,8 @@ fn deeds() -> Vec<(Deed, UtoipaMethodRouter<App>)> {
         (Deed::AccountSweep, routes!(accounts::resync_incremental)),
         (Deed::AccountResync, routes!(accounts::resync_full)),
         (Deed::AccountDelete, routes!(accounts::delete)),
+        (Deed::KeyCreate, routes!(keys::create)),
+        (Deed::KeyRevoke, routes!(keys::revoke)),
         (Deed::UserAdd, routes!(users::add)),
         (Deed::UserRemove, routes!(users::remove)),
         (Deed::UserPassword, routes!(users::password)),

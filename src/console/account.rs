@@ -8,6 +8,8 @@ use axum::{
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::resync::SyncType;
 use queue::admin::{self, Filter};
+use queue::lanes::LaneView;
+use queue::limiter::Rate;
 use queue::pause::{Pause, Scope};
 use queue::{JobState, Lane, Queue};
 use store::AccountId;
@@ -58,6 +60,7 @@ struct AccountPage {
     polled: Option<When>,
     next_poll: Option<When>,
     lane: Option<LaneRow>,
+    rate: String,
     axis: String,
     models: Vec<ModelRow>,
     actions: Vec<Action>,
@@ -169,6 +172,7 @@ pub(super) async fn show(
         .into_iter()
         .map(|job| JobRow::of(job, visit.now))
         .collect();
+    page.rate = rate_now(app.worker_settings().rate, lane_now.as_ref(), visit.now);
     page.lane = lane_now.map(|lane| LaneRow::of(lane, visit.now));
     page.deliveries = deliveries
         .into_iter()
@@ -206,6 +210,7 @@ impl AccountPage {
                 .collect(),
             holds: Vec::new(),
             lane: None,
+            rate: String::new(),
             jobs: Vec::new(),
             deliveries: Vec::new(),
             entries: Vec::new(),
@@ -213,6 +218,19 @@ impl AccountPage {
             account,
         }
     }
+}
+
+/// How many requests for it may be made now.
+fn rate_now(rate: Rate, lane: Option<&LaneView>, now: DateTime<Utc>) -> String {
+    let Rate { per_minute, burst } = rate;
+    let limit = format!("{per_minute} a minute, {burst} of them at once");
+    if let Some(owner) = lane.and_then(|lane| lane.owner_process.as_deref()) {
+        return format!("{limit}; how many are left now, its worker knows ({owner})");
+    }
+    let free_at = lane.and_then(|lane| lane.burst_free_at);
+    let until_free = free_at.and_then(|at| (at - now).to_std().ok());
+    let left = rate.left(until_free.unwrap_or_default());
+    format!("{limit}; {left} are left at once now")
 }
 
 fn actions(account: &LinkedAccount, is_paused: bool) -> Vec<Action> {

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::app::App;
 use crate::ops::health::Snapshot;
+use crate::ops::words::plural_were;
 
 /// Lanes of each sort on the page.
 const LANES: u16 = 50;
@@ -145,6 +146,17 @@ pub(super) async fn act(
     form: Form,
 ) -> Result<Response, Fault> {
     let action: String = parameter(&path, "action", "action")?;
+    if action == "check-counts" {
+        let differences = visit.ops(&app).repair_counts().await?;
+        let notice = match differences.len() as u64 {
+            0 => "The counts are those of a look at all jobs.".to_owned(),
+            wrong => format!(
+                "{} wrong, and put right: see the audit log.",
+                plural_were(wrong, "count")
+            ),
+        };
+        return visit.done(&app, "queues", &notice).await;
+    }
     let (kind, name) = (form.need("scope")?, form.text("name").unwrap_or_default());
     let name = if kind == "everything" { "" } else { name };
     let scope = Scope::from_columns(kind, name.to_owned());

@@ -65,6 +65,8 @@ deeds! {
     Pause = "pause", Operator;
     /// Resume it.
     Resume = "resume", Operator;
+    /// Compare the counts of jobs with a look at all of them, and put right what differs.
+    CountsRepair = "counts.repair", Operator;
     /// Let a worker start nothing more.
     WorkerQuiet = "worker.quiet", Operator;
     /// Let it work again.

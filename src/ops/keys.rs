@@ -1,9 +1,11 @@
 //! The keys that the product calls the API with, and that may log in to the console.
 
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use serde_json::json;
 use store::ApiKeyId;
 use store::api_keys::{self, NewApiKey};
+use utoipa::ToSchema;
 
 use super::{Deed, Error, Ops};
 use crate::api::ApiKey;
@@ -14,7 +16,8 @@ const PAGE: u16 = 200;
 const MAX_BYTES: usize = 300;
 
 /// What a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Link, relink and delete accounts.
     Link,
@@ -141,7 +144,7 @@ impl Ops {
     pub async fn revoke_key(&self, id: ApiKeyId) -> Result<(), Error> {
         let mut change = self.begin(Deed::KeyRevoke).await?;
         if !api_keys::revoke(change.connection(), id).await? {
-            return Err(Error::Refused(format!("there is no key {id}")));
+            return Err(Error::Missing("key"));
         }
         change.done(&id.to_string(), None, json!({})).await
     }

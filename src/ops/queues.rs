@@ -2,11 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use queue::WorkerId;
+use queue::counts::{self, Difference};
 use queue::pause::{self, Scope};
 use queue::workers::{self, Ask, WorkerView};
 use serde_json::json;
 
 use super::{Deed, Error, Ops};
+
+/// Wrong counts that the audit log names.
+const DIFFERENCES: usize = 20;
 
 /// As the audit log names what is paused.
 fn target(scope: &Scope) -> String {
@@ -50,6 +54,16 @@ impl Ops {
             return Err(Error::Refused(format!("{} is not paused", target(scope))));
         }
         change.done(&target(scope), None, json!({})).await
+    }
+
+    /// Compares the counts with a look at all jobs, and puts right what differs, which is nothing; answers what differed.
+    pub async fn repair_counts(&self) -> Result<Vec<Difference>, Error> {
+        let mut change = self.begin(Deed::CountsRepair).await?;
+        let differences = counts::repair_in(change.connection()).await?;
+        let first: Vec<_> = differences.iter().take(DIFFERENCES).collect();
+        let detail = json!({ "differences": differences.len(), "first": first });
+        change.done("counts", None, detail).await?;
+        Ok(differences)
     }
 
     /// Asks something of a worker, which hears it within two seconds.

@@ -202,6 +202,18 @@ pub async fn repair(pool: &PgPool) -> Result<Vec<Difference>, Error> {
         .begin()
         .await
         .map_err(Error::database("begin a transaction"))?;
+    let differences = repair_in(&mut tx).await?;
+    tx.commit()
+        .await
+        .map_err(Error::database("repair the counts of jobs"))?;
+    Ok(differences)
+}
+
+/// As [`repair`], in the caller's transaction.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn repair_in(tx: &mut PgConnection) -> Result<Vec<Difference>, Error> {
     // Alone: two would correct the same fault twice.
     sqlx::query!(
         r#"SELECT pg_advisory_xact_lock(hashtext($1))::text AS "locked""#,
@@ -210,7 +222,7 @@ pub async fn repair(pool: &PgPool) -> Result<Vec<Difference>, Error> {
     .fetch_one(&mut *tx)
     .await
     .map_err(Error::database("repair the counts of jobs"))?;
-    let differences = differences(&mut tx).await?;
+    let differences = differences(tx).await?;
     for difference in &differences {
         sqlx::query!(
             r#"
@@ -228,9 +240,6 @@ pub async fn repair(pool: &PgPool) -> Result<Vec<Difference>, Error> {
         .await
         .map_err(Error::database("repair the counts of jobs"))?;
     }
-    tx.commit()
-        .await
-        .map_err(Error::database("repair the counts of jobs"))?;
     Ok(differences)
 }
 

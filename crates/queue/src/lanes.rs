@@ -29,6 +29,9 @@ pub struct LaneView {
     pub blocked_until: Option<DateTime<Utc>>,
     /// Why.
     pub blocked_reason: Option<String>,
+    /// When the whole burst of its rate limit is free again; `None`: it is. Means nothing while it is owned: then only the
+    /// owner knows.
+    pub burst_free_at: Option<DateTime<Utc>>,
     /// Workers in a row that ended while they ran its jobs.
     pub crashes: i16,
     /// Jobs that run.
@@ -101,7 +104,7 @@ async fn describe(pool: &PgPool, names: &[String]) -> Result<Vec<LaneView>, Erro
         r#"
         SELECT
             l.lane, l.owner, w.host AS "host?", w.pid AS "pid?", l.due_at, l.blocked_until, l.blocked_reason,
-            l.crashes, jobs.running AS "running!", jobs.due AS "due!", jobs.scheduled AS "scheduled!",
+            l.limiter_tat, l.crashes, jobs.running AS "running!", jobs.due AS "due!", jobs.scheduled AS "scheduled!",
             jobs.oldest_due_at
         FROM syncline.lanes l
         LEFT JOIN syncline.workers w ON w.id = l.owner
@@ -132,6 +135,7 @@ async fn describe(pool: &PgPool, names: &[String]) -> Result<Vec<LaneView>, Erro
         due_at: row.due_at,
         blocked_until: row.blocked_until,
         blocked_reason: row.blocked_reason,
+        burst_free_at: row.limiter_tat,
         crashes: row.crashes,
         running: row.running,
         due: row.due,

@@ -37,6 +37,15 @@ impl Rate {
         self.interval() * self.burst.saturating_sub(1)
     }
 
+    /// How many requests may be made at once, when the whole burst is free again after that time.
+    pub fn left(self, until_free: Duration) -> u32 {
+        let mut left = self.burst;
+        while left > 0 && self.interval() * (self.burst - left) < until_free {
+            left -= 1;
+        }
+        left
+    }
+
     /// How far ahead the stamp stands when the whole burst was just used: assumed after a crash.
     pub(crate) fn exhausted(self) -> Duration {
         self.interval() * self.burst.max(1)
@@ -114,6 +123,24 @@ mod tests {
     use super::*;
 
     proptest! {
+        #[test]
+        fn as_many_are_left_as_are_let_through_at_once(
+            per_minute in 2_u32..200,
+            burst in 1_u32..50,
+            used in 0_u64..40_000,
+        ) {
+            let rate = Rate { per_minute, burst: burst.min(per_minute - 1) };
+            let (now, ahead) = (Instant::now(), Duration::from_millis(used));
+            let mut limiter = Limiter::new(rate, ahead, now);
+
+            let mut at_once = 0;
+            while limiter.reserve(now).is_ok_and(|wait| wait.is_zero()) {
+                at_once += 1;
+            }
+
+            prop_assert_eq!(rate.left(ahead), at_once);
+        }
+
         /// Promise P5: never more than the limit in any rolling minute, however the calls come.
         #[test]
         fn no_rolling_minute_exceeds_the_limit(

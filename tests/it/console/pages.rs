@@ -345,3 +345,47 @@ async fn a_page_is_told_when_to_look_again() {
 
     assert!(first.starts_with(b"event: beat\ndata: "), "{first:?}");
 }
+
+#[tokio::test]
+async fn counts_that_are_wrong_are_found_and_put_right() {
+    let app = TestApp::new().await;
+    let operator = app.visitor(&["operate"]).await;
+    app.waiting_job().await;
+    let right = operator.follow("queues/check-counts", &[]).await;
+    sqlx::query!("UPDATE syncline.job_count_deltas SET change = change + 1")
+        .execute(app.pool())
+        .await
+        .unwrap();
+
+    let wrong = operator.follow("queues/check-counts", &[]).await;
+    let mended = operator.follow("queues/check-counts", &[]).await;
+
+    let fine = "The counts are those of a look at all jobs.";
+    assert!(right.contains(fine), "{right}");
+    assert!(wrong.contains("wrong, and put right"), "{wrong}");
+    assert!(mended.contains(fine), "{mended}");
+}
+
+#[tokio::test]
+async fn an_account_shows_how_many_requests_are_left() {
+    let app = TestApp::new().await;
+    let viewer = app.visitor(&["read"]).await;
+    let account = app.synced_account("org_1", "hris").await;
+    let lane = format!("acct:{account}");
+    let page = format!("accounts/{account}");
+    let mut told = Vec::new();
+    for seconds in [0.0, 3600.0] {
+        sqlx::query!(
+            "UPDATE syncline.lanes SET limiter_tat = now() + make_interval(secs => $2) WHERE lane = $1",
+            lane,
+            seconds
+        )
+        .execute(app.pool())
+        .await
+        .unwrap();
+        told.push(viewer.get(&page).await.page());
+    }
+
+    assert!(told[0].contains("20 are left at once now"), "{}", told[0]);
+    assert!(told[1].contains("0 are left at once now"), "{}", told[1]);
+}
