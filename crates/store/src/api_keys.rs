@@ -8,7 +8,7 @@ use crate::error::During;
 use crate::{ApiKeyId, Error};
 
 /// A key, without the key.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct ApiKey {
     /// Its id.
     pub id: ApiKeyId,
