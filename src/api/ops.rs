@@ -125,6 +125,7 @@ fn deeds() -> Vec<(Deed, UtoipaMethodRouter<App>)> {
         (Deed::BulkStop, routes!(bulk::stop)),
         (Deed::Pause, routes!(queues::pause)),
         (Deed::Resume, routes!(queues::resume)),
+        (Deed::CountsCheck, routes!(queues::check_counts)),
         (Deed::WorkerQuiet, routes!(workers::quiet)),
         (Deed::WorkerWork, routes!(workers::work)),
         (Deed::WorkerDrain, routes!(workers::drain)),

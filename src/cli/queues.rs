@@ -12,7 +12,7 @@ use super::table::{Cell, Table, maybe, section, state};
 use crate::config::Config;
 use crate::ops::Deed;
 use crate::ops::health::Snapshot;
-use crate::ops::words::{age, ago, grouped, stamp};
+use crate::ops::words::{age, ago, grouped, plural, stamp};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -37,6 +37,11 @@ enum Command {
         /// For how long, such as 30m; without it, until somebody resumes it.
         #[arg(long = "for", value_parser = span, value_name = "TIME")]
         span: Option<TimeDelta>,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Compare the counts of jobs with a look at all of them, which takes seconds with millions, and put right what differs.
+    CheckCounts {
         #[command(flatten)]
         form: Form,
     },
@@ -101,6 +106,16 @@ pub(super) async fn run(args: Args, config: &Config) -> anyhow::Result<()> {
             desk.ops.pause(&scope, &reason, until).await?;
             let more = json!({ "until": until });
             form.print(&Answer::done(Deed::Pause, target(&scope), more))
+        }
+        Command::CheckCounts { form } => {
+            let differences = desk.ops.check_counts().await?;
+            let wrong = plural(differences.len() as u64, "count");
+            let more = json!({ "differences": differences });
+            form.print(&Answer::done(
+                Deed::CountsCheck,
+                format!("{wrong} put right"),
+                more,
+            ))
         }
         Command::Resume { what, form } => {
             let scope = what.scope()?;

@@ -147,7 +147,7 @@ pub(super) async fn act(
 ) -> Result<Response, Fault> {
     let action: String = parameter(&path, "action", "action")?;
     if action == "check-counts" {
-        let differences = visit.ops(&app).repair_counts().await?;
+        let differences = visit.ops(&app).check_counts().await?;
         let notice = match differences.len() as u64 {
             0 => "The counts are those of a look at all jobs.".to_owned(),
             wrong => format!(

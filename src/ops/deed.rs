@@ -66,7 +66,7 @@ deeds! {
     /// Resume it.
     Resume = "resume", Operator;
     /// Compare the counts of jobs with a look at all of them, and put right what differs.
-    CountsRepair = "counts.repair", Operator;
+    CountsCheck = "queue.check_counts", Operator;
     /// Let a worker start nothing more.
     WorkerQuiet = "worker.quiet", Operator;
     /// Let it work again.

@@ -57,8 +57,8 @@ impl Ops {
     }
 
     /// Compares the counts with a look at all jobs, and puts right what differs, which is nothing; answers what differed.
-    pub async fn repair_counts(&self) -> Result<Vec<Difference>, Error> {
-        let mut change = self.begin(Deed::CountsRepair).await?;
+    pub async fn check_counts(&self) -> Result<Vec<Difference>, Error> {
+        let mut change = self.begin(Deed::CountsCheck).await?;
         let differences = counts::repair_in(change.connection()).await?;
         let first: Vec<_> = differences.iter().take(DIFFERENCES).collect();
         let detail = json!({ "differences": differences.len(), "first": first });

@@ -112,6 +112,7 @@ pub fn done(deed: Deed) -> &'static str {
         Deed::BulkStop => "It ends after the batch that is under way.",
         Deed::Pause => "It is paused; within two seconds nothing more of it starts.",
         Deed::Resume => "It goes on.",
+        Deed::CountsCheck => "The counts are those of a look at all jobs.",
         Deed::WorkerQuiet => "It starts nothing more.",
         Deed::WorkerWork => "It works again.",
         Deed::WorkerDrain => "It ends when its jobs have.",

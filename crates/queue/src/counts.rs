@@ -36,7 +36,7 @@ pub struct Count {
 }
 
 /// A count that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Difference {
     /// The jobs' class.
     pub queue: String,

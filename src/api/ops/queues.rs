@@ -2,12 +2,16 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
+use queue::counts::Difference;
 use queue::lanes::{self, LaneView};
 use queue::pause::{Pause, Scope};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Done, body::Reason};
+use super::{
+    Done,
+    body::{Plain, Reason},
+};
 use crate::api::{
     extract::Json,
     field::Text,
@@ -210,4 +214,24 @@ impl ResumeJobs {
 pub(super) async fn resume(ops: Ops, Json(body): Json<ResumeJobs>) -> Result<Json<Done>, Problem> {
     ops.resume(&body.scope()?).await?;
     Ok(Done::plain())
+}
+
+/// What a check of the counts found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Checked {
+    /// Counts that were wrong, and were put right. There should be none.
+    differences: Vec<Difference>,
+}
+
+/// Compares the counts of jobs with a look at all of them, which takes seconds with millions, and puts right what differs.
+#[utoipa::path(
+    post, path = "/api/ops/queues/check-counts", tag = "operations",
+    request_body = Plain, responses((status = 200, body = Checked))
+)]
+pub(super) async fn check_counts(
+    ops: Ops,
+    Json(Plain {}): Json<Plain>,
+) -> Result<Json<Checked>, Problem> {
+    let differences = ops.check_counts().await?;
+    Ok(Json(Checked { differences }))
 }

@@ -199,6 +199,13 @@ impl World<'_> {
             Deed::WebhookReplay => (at(app.judged_delivery().await.to_string()), json!({})),
             Deed::AccountPoll | Deed::AccountSweep | Deed::AccountResync => (account, json!({})),
             Deed::AccountDelete => (account, json!({ "typed": "Customer", "reason": "because" })),
+            Deed::CountsCheck => (path, json!({})),
+            Deed::KeyCreate => (path, json!({ "name": "a key", "scopes": ["read"] })),
+            Deed::KeyRevoke => {
+                let key = json!({ "name": "another", "scopes": ["read"] });
+                let made = self.post("/api/ops/keys", &key).await;
+                (at(made["id"].as_str().unwrap().to_owned()), json!({}))
+            }
             Deed::UserAdd => (
                 path,
                 json!({ "name": "anna", "role": "viewer", "password": "correct horse battery" }),

@@ -75,7 +75,7 @@ impl World<'_> {
                 self.admin.follow("queues/pause", &fields).await;
                 case("queues/resume".to_owned(), &fields[..2])
             }
-            Deed::CountsRepair => case("queues/check-counts".to_owned(), &[]),
+            Deed::CountsCheck => case("queues/check-counts".to_owned(), &[]),
             Deed::WorkerQuiet => case(format!("workers/{}/quiet", app.silent_worker().await), &[]),
             Deed::WorkerWork => case(format!("workers/{}/work", app.silent_worker().await), &[]),
             Deed::WorkerDrain => case(format!("workers/{}/drain", app.silent_worker().await), &[]),
