@@ -3,7 +3,7 @@
 use std::{
     fmt,
     ops::{Deref, DerefMut},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
+use tracing::{Span, field::Empty};
 
 use crate::{
     client::Client,
@@ -21,6 +22,7 @@ use crate::{
     limiter::SharedLimiter,
     place::Place,
     rollups::Measure,
+    trace,
 };
 
 /// The lease a job runs under: who owns its lane, since which change of owner.
@@ -51,6 +53,26 @@ pub(crate) struct Started {
     /// How long it was due before it started.
     pub(crate) waited: Duration,
     pub(crate) lease: Lease,
+    /// Opened by whoever is first to tell of this attempt, and closed when its end is written.
+    pub(crate) span: OnceLock<Span>,
+}
+
+impl Started {
+    /// What this attempt does, and what is told of it, belongs to this span; it goes on with the trace of the job.
+    ///
+    /// Of the highest level, so that whatever is logged in it bears the job's id.
+    pub(crate) fn span(&self) -> &Span {
+        self.span.get_or_init(|| {
+            trace::following(self.trace_context.as_deref(), || {
+                tracing::error_span!(
+                    "job.run",
+                    job.id = %self.id, job.kind = %self.kind, job.queue = %self.queue,
+                    job.attempt = self.attempt, lane = %self.lane,
+                    outcome = Empty, error.type = Empty
+                )
+            })
+        })
+    }
 }
 
 /// One run of a job: its identity, its fence and its rate limit.

@@ -10,6 +10,7 @@ use crate::{
     error::Error,
     ids::{JobId, Lane, Queue, check_name},
     job::{Job, UniqueWhile},
+    trace,
 };
 
 /// Bytes a payload may have as JSON.
@@ -33,7 +34,28 @@ pub struct NewJob {
     start: Start,
     organization_id: Option<String>,
     tags: Vec<String>,
-    trace_context: Option<String>,
+    trace: Trace,
+}
+
+/// The trace that a job belongs to.
+#[derive(Debug, Clone, Default)]
+enum Trace {
+    /// That of what enqueues it.
+    #[default]
+    Inherited,
+    Given(String),
+    /// One that begins with it.
+    Own,
+}
+
+impl Trace {
+    fn or<'a>(&'a self, inherited: Option<&'a str>) -> Option<&'a str> {
+        match self {
+            Self::Inherited => inherited,
+            Self::Given(traceparent) => Some(traceparent),
+            Self::Own => None,
+        }
+    }
 }
 
 /// The earliest start, by the database's clock.
@@ -94,7 +116,7 @@ impl NewJob {
             start: Start::After(Duration::ZERO),
             organization_id: None,
             tags: Vec::new(),
-            trace_context: None,
+            trace: Trace::default(),
         })
     }
 
@@ -133,10 +155,19 @@ impl NewJob {
         self
     }
 
-    /// The W3C `traceparent` of the request or job it belongs to; what is no such thing is left out.
+    /// The W3C `traceparent` of what it belongs to, if that is not what enqueues it; what is no such thing is left out.
     #[must_use]
     pub fn trace_context(mut self, traceparent: &str) -> Self {
-        self.trace_context = is_traceparent(traceparent).then(|| traceparent.to_owned());
+        if trace::parse(traceparent).is_some() {
+            self.trace = Trace::Given(traceparent.to_owned());
+        }
+        self
+    }
+
+    /// Begins a trace of its own, for a job that follows the one before for ever: their trace would have no end.
+    #[must_use]
+    pub fn own_trace(mut self) -> Self {
+        self.trace = Trace::Own;
         self
     }
 
@@ -225,7 +256,7 @@ pub async fn enqueue(
         job.limit_key.as_deref(),
         job.organization_id.as_deref(),
         &job.tags,
-        job.trace_context.as_deref().or(inherited.as_deref()),
+        job.trace.or(inherited.as_deref()),
         parent_id,
         Queue::SYNC.as_str(),
     )
@@ -237,13 +268,13 @@ pub async fn enqueue(
     Ok(Enqueued { id, is_new: true })
 }
 
-/// The job that enqueues, and its trace.
+/// The job that enqueues, and the trace of it, or of what else runs now.
 fn descent(target: &(impl EnqueueInto + ?Sized)) -> (Option<uuid::Uuid>, Option<String>) {
     let parent = target.parent();
-    let trace_context = parent.and_then(|parent| parent.trace_context);
+    let of_parent = parent.and_then(|parent| parent.trace_context);
     (
         parent.map(|parent| parent.id.0),
-        trace_context.map(str::to_owned),
+        trace::current().or_else(|| of_parent.map(str::to_owned)),
     )
 }
 
@@ -380,20 +411,8 @@ impl<'a> Batch<'a> {
         self.organizations.push(job.organization_id.as_deref());
         self.tags
             .push((!job.tags.is_empty()).then(|| Value::from(job.tags.clone())));
-        self.trace_contexts
-            .push(job.trace_context.as_deref().or(inherited));
+        self.trace_contexts.push(job.trace.or(inherited));
     }
-}
-
-/// Whether a text has the form `version-trace-parent-flags` of W3C Trace Context, level 1.
-fn is_traceparent(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
-    lengths == [2, 32, 16, 2]
-        && parts.iter().all(|part| {
-            part.bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        })
 }
 
 #[cfg(test)]

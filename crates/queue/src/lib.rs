@@ -23,6 +23,7 @@ pub mod rollups;
 pub mod schedule;
 mod session;
 pub mod testing;
+pub mod trace;
 pub mod view;
 pub mod worker;
 pub mod workers;

@@ -46,14 +46,10 @@ pub async fn perform<C: Send + Sync + 'static>(
             reason,
         });
     };
-    let span = tracing::info_span!(
-        "job.run",
-        job.id = %job.id, job.kind = %job.kind, job.attempt = job.attempt, lane = %job.lane
-    );
     // A task of its own spreads jobs over the runtime's threads; dropped, it takes the job with it.
     let task = AssertUnwindSafe(timeout(limit, run))
         .catch_unwind()
-        .instrument(span);
+        .instrument(job.span().clone());
     #[expect(
         clippy::disallowed_methods,
         reason = "awaited below, aborted when that is dropped"

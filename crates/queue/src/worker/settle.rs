@@ -10,6 +10,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep},
 };
+use tracing::Span;
 
 use crate::{
     attempt::Started,
@@ -377,25 +378,36 @@ fn report(settlements: &[Settlement], accepted: &HashSet<JobId>, meters: &mut Me
             metrics::counter!("syncline_fenced_writes_total").increment(1);
         }
         meters.ended(job, ended);
-        let (id, kind, lane, attempt) = (job.id, &job.kind, &job.lane, job.attempt);
-        match outcome {
-            Outcome::Dead { class, message, .. } => {
-                tracing::error!(job.id = %id, job.kind = %kind, job.attempt = attempt, lane = %lane,
-                    error.class = class, error = %message, "job is dead: its last attempt failed");
-            }
-            Outcome::Retry {
-                class,
-                message,
-                delay,
-                ..
-            } => {
-                tracing::warn!(job.id = %id, job.kind = %kind, job.attempt = attempt, lane = %lane,
-                    error.class = class, error = %message, delay_ms = delay.as_millis(), "job will be retried");
-            }
-            _ => {
-                tracing::info!(job.id = %id, job.kind = %kind, job.attempt = attempt, lane = %lane,
-                    outcome = ended.as_str(), "job ended");
-            }
+        let span = job.span();
+        span.record("outcome", ended.as_str());
+        span.in_scope(|| log(outcome, span));
+    }
+}
+
+/// One log line, in the attempt's span, which names it.
+fn log(outcome: &Outcome, span: &Span) {
+    match outcome {
+        Outcome::Dead { class, message, .. } => {
+            span.record("error.type", class);
+            tracing::error!(error = %message, "job is dead: its last attempt failed");
         }
+        Outcome::Retry {
+            class,
+            message,
+            delay,
+            ..
+        } => {
+            span.record("error.type", class);
+            tracing::warn!(error = %message, delay_ms = delay.as_millis(), "job will be retried");
+        }
+        Outcome::Cancelled { class, message } => {
+            span.record("error.type", class);
+            tracing::info!(error = %message, "job is cancelled");
+        }
+        Outcome::Done
+        | Outcome::Written
+        | Outcome::Snooze { .. }
+        | Outcome::HandedBack
+        | Outcome::Fenced => tracing::info!("job ended"),
     }
 }

@@ -1,6 +1,9 @@
 //! Starting jobs of lanes that are ours.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
@@ -155,6 +158,7 @@ pub(crate) async fn start(
                 worker,
                 epoch: row.epoch,
             },
+            span: OnceLock::new(),
         }))
     });
     Ok(started.collect())
