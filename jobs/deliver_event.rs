@@ -136,7 +136,7 @@ impl DeliverEvent {
         webhook_endpoints::delivered(&mut tx, self.endpoint_id, event.position).await?;
         if has_more {
             let next = Self::to(self.endpoint_id, endpoint.organization_id.as_deref())?;
-            queue::enqueue(&mut tx, &next).await?;
+            queue::enqueue(&mut tx, &next.own_trace()).await?;
         }
         let result = json!({
             "delivered": true,

@@ -175,6 +175,11 @@ async fn judge(
                 None => actor.act(index, event).await?,
             },
         };
+        if let Some(traceparent) = &delivery.trace_context {
+            for job in &mut actor.jobs[decision.jobs.clone()] {
+                *job = job.clone().trace_context(traceparent);
+            }
+        }
         seen.entry(&delivery.body_hash).or_insert(Twin {
             id: delivery.id,
             account_id: decision.account_id,

@@ -119,6 +119,7 @@ impl Receiver {
             .map_err(|_| Refusal::Unverified("the signature is wrong"))?;
         let delivery =
             NewDelivery::seal(&self.keyring, &body, secret_id).map_err(|_| Refusal::NotStored)?;
+        let delivery = delivery.in_trace(queue::trace::current());
         drop(body);
         let kept = self.inbox.keep(delivery).await;
         kept.map_err(|error| match error {

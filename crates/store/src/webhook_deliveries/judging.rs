@@ -27,6 +27,8 @@ pub struct Delivery {
     pub is_replay: bool,
     /// The raw body; `Err` when it cannot be opened, because its key is not held any more.
     pub body: Result<SecretSlice<u8>, crate::KeyringError>,
+    /// The trace it came in, as a W3C `traceparent`.
+    pub trace_context: Option<String>,
     secret_id: String,
 }
 
@@ -88,6 +90,7 @@ pub(super) async fn waiting_up_to(
             }),
             is_replay: row.is_replay,
             secret_id: row.secret_id,
+            trace_context: row.trace_context,
         })
         .collect())
 }

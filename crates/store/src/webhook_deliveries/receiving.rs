@@ -19,6 +19,7 @@ pub struct NewDelivery {
     hash: [u8; 32],
     sealed: crate::Sealed,
     secret_id: String,
+    trace_context: Option<String>,
 }
 
 impl NewDelivery {
@@ -35,7 +36,15 @@ impl NewDelivery {
             hash,
             sealed: keyring.seal(&body_place(id), body)?,
             secret_id: secret_id.to_owned(),
+            trace_context: None,
         })
+    }
+
+    /// Notes the trace it came in, as a W3C `traceparent`: what it causes goes on with that.
+    #[must_use]
+    pub fn in_trace(mut self, traceparent: Option<String>) -> Self {
+        self.trace_context = traceparent;
+        self
     }
 
     /// Its id.
@@ -61,17 +70,18 @@ pub async fn insert(conn: &mut PgConnection, new: Vec<NewDelivery>) -> Result<()
     sqlx::query!(
         r#"
         INSERT INTO syncline.webhook_deliveries (
-            id, shard, body_hash, body_sealed, body_key_id, secret_id
+            id, shard, body_hash, body_sealed, body_key_id, secret_id, trace_context
         )
         SELECT *
-        FROM unnest($1::uuid[], $2::smallint[], $3::bytea[], $4::bytea[], $5::text[], $6::text[])
+        FROM unnest($1::uuid[], $2::smallint[], $3::bytea[], $4::bytea[], $5::text[], $6::text[], $7::text[])
         "#,
         &columns.ids,
         &columns.shards,
         &columns.hashes,
         &columns.bodies,
         &columns.body_keys,
-        &columns.secrets
+        &columns.secrets,
+        &columns.traces as &[Option<String>]
     )
     .execute(conn)
     .await
@@ -88,6 +98,7 @@ struct Columns {
     bodies: Vec<Vec<u8>>,
     body_keys: Vec<String>,
     secrets: Vec<String>,
+    traces: Vec<Option<String>>,
 }
 
 impl Columns {
@@ -98,6 +109,7 @@ impl Columns {
         self.bodies.push(delivery.sealed.bytes);
         self.body_keys.push(delivery.sealed.key_id);
         self.secrets.push(delivery.secret_id);
+        self.traces.push(delivery.trace_context);
     }
 }
 

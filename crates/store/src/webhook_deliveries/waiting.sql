@@ -1,10 +1,10 @@
 -- What waits in a shard, oldest first, as long as it is not too much at once.
 WITH first AS (
     SELECT
-        id, received_at, body_hash, body_sealed, body_key_id, secret_id, replays,
+        id, received_at, body_hash, body_sealed, body_key_id, secret_id, replays, trace_context,
         sum(octet_length(body_sealed)) OVER (ORDER BY id) - octet_length(body_sealed) AS bytes_before
     FROM (
-        SELECT id, received_at, body_hash, body_sealed, body_key_id, secret_id, replays
+        SELECT id, received_at, body_hash, body_sealed, body_key_id, secret_id, replays, trace_context
         FROM syncline.webhook_deliveries
         WHERE shard = $1
           AND verdict = 'received'
@@ -27,6 +27,7 @@ SELECT
     first.body_sealed,
     first.body_key_id,
     first.secret_id,
+    first.trace_context,
     first.replays > 0 AS "is_replay!",
     twins.id AS "twin_id?: DeliveryId",
     twins.account_id AS "twin_account_id: AccountId"
