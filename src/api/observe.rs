@@ -13,7 +13,7 @@ use axum::{
 };
 use http::Method;
 use tokio::time::Instant;
-use tracing::Instrument;
+use tracing::{Instrument, field::Empty};
 
 use super::{
     problem::{self, Problem},
@@ -35,12 +35,19 @@ pub(super) async fn observe(
     let method = known(request.method());
     // The pattern, never the path: ids would make labels without end.
     let route = route.map_or_else(|| "unmatched".to_owned(), |route| route.as_str().to_owned());
-    let span = tracing::info_span!(
-        "http.request",
-        request.id = id.as_str(),
-        http.method = method,
-        http.route = route
-    );
+    let traceparent = request.headers().get("traceparent");
+    let traceparent = traceparent.and_then(|value| value.to_str().ok());
+    // Of the highest level, so that whatever is logged in it bears the request's id.
+    let span = queue::trace::following(traceparent, || {
+        tracing::error_span!(
+            "http.request",
+            request.id = id.as_str(),
+            http.request.method = method,
+            http.route = route,
+            http.response.status_code = Empty,
+            error.type = Empty
+        )
+    });
     request.extensions_mut().insert(id.clone());
 
     let response = next.run(request).instrument(span.clone()).await;
@@ -50,6 +57,10 @@ pub(super) async fn observe(
         .insert(request_id::HEADER, id.to_header());
 
     let (status, elapsed) = (response.status(), started.elapsed());
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("error.type", status.as_str());
+    }
     let labels = [("method", method.to_owned()), ("route", route.clone())];
     metrics::histogram!("syncline_http_request_duration_seconds", &labels).record(elapsed);
     metrics::counter!(
@@ -59,7 +70,7 @@ pub(super) async fn observe(
     .increment(1);
     if !route.starts_with("/health") && route != "/metrics" {
         let duration_ms = elapsed.as_secs_f64() * 1e3;
-        span.in_scope(|| tracing::debug!(http.status = status.as_u16(), duration_ms, "answered"));
+        span.in_scope(|| tracing::debug!(duration_ms, "answered"));
     }
     response
 }

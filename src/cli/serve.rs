@@ -75,7 +75,7 @@ pub(super) async fn run(args: &Args, config: Config, sources: Sources) -> anyhow
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    let starting = Service::start(config, &args.role, stop.clone());
+    let starting = Box::pin(Service::start(config, &args.role, stop.clone()));
     match stop.run_until_cancelled(starting).await {
         Some(service) => {
             let mut service = service?;
@@ -280,6 +280,7 @@ impl Service {
         }
         self.app.pool.close().await;
         tracing::info!("stopped");
+        telemetry::flush_traces().await;
         outcome
     }
 }

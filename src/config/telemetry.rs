@@ -1,11 +1,12 @@
 use std::net::SocketAddr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use super::{Fault, form};
 
-/// Logs and metrics. See `config/default.toml` for each key.
+/// Logs, metrics and traces. See `config/default.toml` for each key.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Telemetry {
@@ -16,6 +17,11 @@ pub struct Telemetry {
     /// Where metrics are had instead of the address of the API.
     #[serde(deserialize_with = "form::optional_address")]
     pub metrics_listen: Option<SocketAddr>,
+    /// The collector that traces are sent to, by OTLP over HTTP.
+    #[serde(deserialize_with = "collector")]
+    pub otlp_endpoint: Option<Url>,
+    /// The share of traces that is sent, of those that begin here.
+    pub trace_ratio: f64,
 }
 
 /// For whom logs are written.
@@ -35,10 +41,15 @@ impl Telemetry {
             log_format: LogFormat::Text,
             filter: level.to_owned(),
             metrics_listen: None,
+            otlp_endpoint: None,
+            trace_ratio: 0.0,
         }
     }
 
     pub(super) fn check(&self) -> Result<(), Fault> {
+        let is_share = (0.0..=1.0).contains(&self.trace_ratio);
+        let reason = "expected a share: 0 for none, 1 for all";
+        Fault::unless(is_share, "telemetry.trace_ratio", reason)?;
         EnvFilter::try_new(&self.filter)
             .map(drop)
             .map_err(|error| Fault {
@@ -48,4 +59,27 @@ impl Telemetry {
                 ),
             })
     }
+}
+
+/// Where a collector is, without the path of traces; empty for none.
+fn collector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let is_plain = |url: &Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && !url.path().ends_with("/v1/traces")
+    };
+    let url = Url::parse(&text).ok().filter(is_plain);
+    // The text is left out: it may carry a password.
+    url.map(Some).ok_or_else(|| {
+        D::Error::custom(
+            "no address of a collector; write one without user and /v1/traces, such as http://127.0.0.1:4318",
+        )
+    })
 }

@@ -53,6 +53,7 @@ fn the_defaults_hold_with_what_is_required() {
     assert_eq!(config.sync.overlap, Duration::from_mins(2));
     assert_eq!(config.telemetry.log_format, LogFormat::Text);
     assert_eq!(config.telemetry.metrics_listen, None);
+    assert_eq!(config.telemetry.otlp_endpoint, None);
     assert!(config.http.api_key.is_none());
     assert!(config.database.migrate_on_start);
 }
@@ -282,6 +283,21 @@ fn every_fault_is_one_line_with_key_origin_and_remedy() {
             "SYNCLINE__TELEMETRY__METRICS_LISTEN",
             "9464",
             "`9464` is no address; write one with its port",
+        ),
+        (
+            "SYNCLINE__TELEMETRY__OTLP_ENDPOINT",
+            "http://canary:canary@collector.test",
+            "no address of a collector; write one without user",
+        ),
+        (
+            "SYNCLINE__TELEMETRY__OTLP_ENDPOINT",
+            "http://collector.test/v1/traces",
+            "such as http://127.0.0.1:4318",
+        ),
+        (
+            "SYNCLINE__TELEMETRY__TRACE_RATIO",
+            "2",
+            "0 for none, 1 for all",
         ),
         (
             "DATABASE_URL",

@@ -9,7 +9,7 @@ mod labels;
 pub use self::labels::Label;
 use self::labels::{
     ANSWER, CATEGORY, CONNECTION_STATE, JOB_STATE, JUDGEMENT, KIND, MERGE_STATUS, METHOD, OUTCOME,
-    POOL, QUEUE, REASON, ROUTE, SENT, STATUS, VERSION, WORKER_STATE,
+    POOL, QUEUE, REASON, ROUTE, SENT, STATUS, TRACE_OUTCOME, VERSION, WORKER_STATE,
 };
 
 /// A metric.
@@ -52,7 +52,7 @@ impl Kind {
 }
 
 /// All of them, in the order of their page.
-pub const CATALOGUE: [Metric; 39] = [
+pub const CATALOGUE: [Metric; 40] = [
     Metric {
         section: "Jobs",
         name: "syncline_jobs_enqueued_total",
@@ -356,6 +356,14 @@ pub const CATALOGUE: [Metric; 39] = [
         unit: "seconds",
         labels: &[],
         help: "When what is from the database was last read, by its clock, since 1970.",
+    },
+    Metric {
+        section: "Database and process",
+        name: "syncline_trace_spans_total",
+        kind: Kind::Counter,
+        unit: "spans",
+        labels: &[TRACE_OUTCOME],
+        help: "Spans of traces that were to be sent to the collector, where there is one.",
     },
     Metric {
         section: "Database and process",

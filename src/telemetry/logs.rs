@@ -1,33 +1,49 @@
 use std::io::{self, IsTerminal as _};
 use std::panic::PanicHookInfo;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
+use tracing::Subscriber;
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
 
+use super::{json, traces};
 use crate::config::{LogFormat, Telemetry};
 
-/// Starts logging to stderr, and sends panics there as one line. A second call changes nothing.
+/// Starts logging to stderr, sends panics there as one line, and starts tracing. A second call changes nothing.
 ///
 /// No secret is logged because none is ever given to `tracing`: types that hold one have a `Debug` that hides it.
 pub fn init(settings: &Telemetry) {
     let filter = EnvFilter::try_new(&settings.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_span_events(FmtSpan::NONE)
-        .with_writer(io::stderr);
-    let started = match settings.log_format {
-        LogFormat::Text => builder
-            .compact()
-            .with_ansi(io::stderr().is_terminal())
-            .try_init(),
-        LogFormat::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .try_init(),
+    let started = match traces::layer(settings) {
+        None => registry().with(filter).with(lines(settings)).try_init(),
+        // Each with what it wants to see.
+        Some(traced) => {
+            let lines = lines(settings).with_filter(filter).boxed();
+            registry().with(vec![traced.boxed(), lines]).try_init()
+        }
     };
     if started.is_ok() {
         std::panic::set_hook(Box::new(log_panic));
+    }
+}
+
+fn lines<S>(settings: &Telemetry) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let lines = fmt::layer().with_writer(io::stderr);
+    match settings.log_format {
+        LogFormat::Text => lines
+            .compact()
+            .with_ansi(io::stderr().is_terminal())
+            .boxed(),
+        LogFormat::Json => lines
+            .fmt_fields(JsonFields::new())
+            .event_format(json::Lines)
+            .with_ansi(false)
+            .boxed(),
     }
 }
 

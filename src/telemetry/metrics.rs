@@ -60,6 +60,9 @@ fn begin_at_zero() {
     for answer in ANSWERS {
         counter!("syncline_webhook_received_total", "verdict" => answer).increment(0);
     }
+    for outcome in ["sent", "lost"] {
+        counter!("syncline_trace_spans_total", "outcome" => outcome).increment(0);
+    }
     for schedule in jobs::registry().schedules() {
         counter!("syncline_schedule_runs_skipped_total", "kind" => schedule.kind()).increment(0);
     }

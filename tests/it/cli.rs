@@ -14,7 +14,7 @@ mod jobs;
 mod keys;
 mod queues;
 mod schedules;
-mod serve;
+pub(crate) mod serve;
 mod status;
 mod typed_views;
 mod users;

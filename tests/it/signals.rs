@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 mod alerts;
+mod collector;
 mod exposition;
 mod metrics;
 mod promtool;
+mod traces;

@@ -16,6 +16,8 @@ use rustls_platform_verifier::BuilderVerifierExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Span;
+use tracing::field::Empty;
 use url::Url;
 
 use crate::{AccountToken, Error, MergeClient, decode};
@@ -100,7 +102,13 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// As [`Error`] describes for statuses and transport; the body of a success is not looked at.
-    #[tracing::instrument(name = "merge.request", level = "debug", skip_all, fields(endpoint = %self.endpoint))]
+    #[tracing::instrument(
+        name = "merge.request", level = "debug", skip_all,
+        fields(
+            endpoint = %self.endpoint, http.request.method = %self.method,
+            http.response.status_code = Empty, error.type = Empty,
+        )
+    )]
     pub(crate) async fn send(self) -> Result<Answer, Error> {
         let started = Instant::now();
         let headers = self.headers()?;
@@ -116,7 +124,7 @@ impl<'a> Request<'a> {
         }
 
         let mut response = request.send().await.map_err(|error| {
-            count(None, started.elapsed());
+            note(None, started.elapsed());
             self.transport(error)
         })?;
         let status = response.status();
@@ -126,9 +134,8 @@ impl<'a> Request<'a> {
             MAX_ERROR_BODY_BYTES
         };
         let read = body::read(&mut response, limit).await;
-        count(Some(status), started.elapsed());
+        note(Some(status), started.elapsed());
         tracing::debug!(
-            status = status.as_u16(),
             duration_ms = started.elapsed().as_millis(),
             "Merge answered"
         );
@@ -250,8 +257,20 @@ impl Answer {
     }
 }
 
-/// Counts a request by its answer, if there was one, and notes how long it took to the answer's last byte.
-fn count(status: Option<StatusCode>, took: Duration) {
+/// Notes a request's answer, if there was one, and how long it took to the answer's last byte.
+fn note(status: Option<StatusCode>, took: Duration) {
+    let span = Span::current();
+    match status {
+        Some(status) => {
+            span.record("http.response.status_code", status.as_u16());
+            if !status.is_success() {
+                span.record("error.type", status.as_str());
+            }
+        }
+        None => {
+            span.record("error.type", "no_answer");
+        }
+    }
     let class = match status.map(|status| status.as_u16()) {
         None => "none",
         Some(429) => "429",

@@ -73,6 +73,10 @@ pub(super) const CONNECTION_STATE: Label = Label {
     name: "state",
     values: "`used`, `idle`",
 };
+pub(super) const TRACE_OUTCOME: Label = Label {
+    name: "outcome",
+    values: "`sent`, `lost` (the collector did not take them)",
+};
 pub(super) const VERSION: Label = Label {
     name: "version",
     values: "as `syncline --version` shows",

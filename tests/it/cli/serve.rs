@@ -16,18 +16,18 @@ use tokio::time::{Instant, sleep};
 
 use super::binary::{ENCRYPTION_KEY, syncline};
 
-const API_KEY: &str = "canary-bootstrap-key";
-const MERGE_KEY: &str = "canary-merge-api-key";
-const WEBHOOK_SECRET: &str = "canary-webhook-secret";
+pub(crate) const API_KEY: &str = "canary-bootstrap-key";
+pub(crate) const MERGE_KEY: &str = "canary-merge-api-key";
+pub(crate) const WEBHOOK_SECRET: &str = "canary-webhook-secret";
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running `serve`, its log, and a client of its API.
-struct Serve {
+pub(crate) struct Serve {
     child: Child,
-    api: String,
-    http: reqwest::Client,
+    pub(crate) api: String,
+    pub(crate) http: reqwest::Client,
     log: PathBuf,
     _folder: TempDir,
 }
@@ -35,6 +35,15 @@ struct Serve {
 impl Serve {
     /// Starts all roles on a free port, with everything logged that can be.
     async fn start(database: &TestDatabase, sandbox: &Running) -> Self {
+        Self::start_with(database, sandbox, &[]).await
+    }
+
+    /// The same with these variables beside, or instead of, the usual ones.
+    pub(crate) async fn start_with(
+        database: &TestDatabase,
+        sandbox: &Running,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let address = free_address();
@@ -47,6 +56,7 @@ impl Serve {
             .env("SYNCLINE_ENCRYPTION_KEY", ENCRYPTION_KEY)
             .env("SYNCLINE__TELEMETRY__LOG_FORMAT", "json")
             .env("SYNCLINE__TELEMETRY__FILTER", "trace")
+            .envs(variables.iter().copied())
             .stderr(Stdio::from(File::create(&log).unwrap()))
             .spawn()
             .unwrap();
@@ -67,7 +77,7 @@ impl Serve {
         serve
     }
 
-    async fn get(&self, path: &str) -> Option<Value> {
+    pub(crate) async fn get(&self, path: &str) -> Option<Value> {
         let request = self
             .http
             .request(Method::GET, format!("{}{path}", self.api));
@@ -79,7 +89,7 @@ impl Serve {
         }
     }
 
-    async fn post(&self, path: &str, body: Value) -> Value {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
         let request = self
             .http
             .request(Method::POST, format!("{}{path}", self.api));
@@ -98,7 +108,11 @@ impl Serve {
     }
 
     /// Waits until a condition holds.
-    async fn until<F: Future<Output = bool>>(&self, what: &str, mut holds: impl FnMut() -> F) {
+    pub(crate) async fn until<F: Future<Output = bool>>(
+        &self,
+        what: &str,
+        mut holds: impl FnMut() -> F,
+    ) {
         let deadline = Instant::now() + PATIENCE;
         while !holds().await {
             assert!(
@@ -111,7 +125,7 @@ impl Serve {
     }
 
     /// Asks it to stop, and waits for its end.
-    async fn terminate(&mut self) -> ExitStatus {
+    pub(crate) async fn terminate(&mut self) -> ExitStatus {
         let id = self.child.id().unwrap().to_string();
         std::process::Command::new("kill")
             .args(["-TERM", &id])
@@ -123,8 +137,13 @@ impl Serve {
             .unwrap()
     }
 
+    /// The log, as it stands.
+    pub(crate) fn log(&self) -> String {
+        read(&self.log)
+    }
+
     /// The log's last part, for failures.
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let log = read(&self.log);
         log.lines()
             .rev()
