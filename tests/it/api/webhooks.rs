@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use http::Method;
 use merge_client::webhook::{HEADER, sign};
+use queue::rollups::{self, Measure, Window};
 use serde_json::{Value, json};
 use syncline::config::{Environment, Sources};
 use syncline::webhook_secrets::WebhookSecrets;
@@ -51,6 +52,25 @@ async fn stores_every_example_and_enqueues_its_processing() {
     for needle in ["at_example_not_a_real_token", "Zoë", "end_user_origin_id"] {
         app.assert_nowhere_in_database(needle).await;
     }
+}
+
+#[tokio::test]
+async fn how_long_an_answer_takes_is_measured_of_what_is_kept() {
+    let app = TestApp::new().await;
+    let body = b"{}";
+    let good = delivery(PATHS[0], body, &sign(WEBHOOK_SECRET, body));
+    app.call(good).await.expect(200);
+    app.call(delivery(PATHS[0], body, "forged"))
+        .await
+        .expect(401);
+
+    app.tally().store(app.pool()).await.unwrap();
+
+    let rollup = rollups::read(app.pool(), Window::Hour, false)
+        .await
+        .unwrap();
+    let answers = rollup.of_all(Measure::Acknowledgement).unwrap();
+    assert_eq!(answers.total.count(), 1);
 }
 
 #[tokio::test]

@@ -63,7 +63,9 @@ async fn a_spent_budget_makes_jobs_snooze() {
         window: Duration::from_mins(1),
         ..BUDGET
     };
-    let purse = Purse::new(database.pool().clone(), budget, Arc::default());
+    let tally = Arc::new(Tally::default());
+    let purse = Purse::new(database.pool().clone(), budget, Arc::clone(&tally));
+    purse.permit().await.unwrap().succeeded();
     for _ in 0..budget.errors {
         drop(purse.permit().await.unwrap());
     }
@@ -71,6 +73,12 @@ async fn a_spent_budget_makes_jobs_snooze() {
     let refused = purse.permit().await;
 
     assert!(refused.is_err(), "{refused:?}");
+    let expected = u64::from(budget.errors) + 1;
+    assert_eq!(
+        tally.waiting(),
+        expected,
+        "each error, and the request put off"
+    );
 }
 
 /// No process keeps the others out: what it does not use goes to whoever is short.

@@ -282,3 +282,28 @@ async fn what_a_worker_measured_is_in_the_rollups() {
     assert_eq!(count(Measure::Wait), 3, "each start");
     assert_eq!((count(Measure::Completed), count(Measure::Failed)), (1, 1));
 }
+
+#[tokio::test]
+async fn waits_for_the_rate_limit_are_measured() {
+    let database = TestDatabase::new().await;
+    let pool = database.pool();
+    let client = client(pool);
+    probe::add(pool, &Probe::in_lane("a", Act::Done)).await;
+    let worker = probe::worker(pool).await;
+    let (_ready, attempt) = probe::claim_and_start(&client, worker).await.remove(0);
+    // The burst is let through at once.
+    for _ in 0..100 {
+        attempt.throttle().await.unwrap().succeeded();
+    }
+    assert_eq!(client.tally().waiting(), 0);
+
+    // Faster than it is refilled, sooner or later one has to wait.
+    while client.tally().waiting() == 0 {
+        attempt.throttle().await.unwrap().succeeded();
+    }
+
+    client.tally().store(pool).await.unwrap();
+    let rollup = rollups::read(pool, Window::Hour, false).await.unwrap();
+    let waits = rollup.of_all(Measure::LimiterWait).unwrap();
+    assert_eq!(waits.total.count(), 1);
+}
