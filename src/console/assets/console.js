@@ -84,9 +84,16 @@ async function refresh() {
 }
 
 if (document.querySelector("[data-live]")) {
-  const source = new EventSource(root + "live");
-  source.addEventListener("beat", refresh);
-  source.onerror = () => live.dataset.liveState = "off";
+  let source;
+  const listen = () => {
+    source = new EventSource(root + "live");
+    source.addEventListener("beat", refresh);
+    source.onerror = () => live.dataset.liveState = "off";
+  };
+  listen();
+  // A page that is left may be kept for the way back. Its connection must not be: a browser has six for one host.
+  addEventListener("pagehide", () => source.close());
+  addEventListener("pageshow", (event) => event.persisted && listen());
   // Times go by even when nothing changes.
   setInterval(refresh, 15000);
   document.addEventListener("visibilitychange", () => isDue && !document.hidden && ((isDue = false), refresh()));
