@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 mod answer;
-mod app;
+pub(crate) mod app;
 mod call;
 mod examples;
 mod fixtures;

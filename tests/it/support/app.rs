@@ -367,7 +367,19 @@ fn run_inbox(app: &App) {
 }
 
 fn config(database_url: &str, merge_url: &str, variables: &[(&str, &str)]) -> Config {
-    let usual = [
+    let mut all = BTreeMap::from(usual(database_url, merge_url));
+    all.extend(variables.iter().copied());
+    let environment = Environment::of(all);
+    let sources = Sources {
+        environment,
+        ..Sources::default()
+    };
+    Config::load(&sources, Need::Service).unwrap()
+}
+
+/// What the service finds in its environment, in process or as a process of its own.
+pub(crate) fn usual<'a>(database_url: &'a str, merge_url: &'a str) -> [(&'static str, &'a str); 6] {
+    [
         ("DATABASE_URL", database_url),
         ("MERGE_API_BASE", merge_url),
         ("MERGE_API_KEY", SANDBOX_KEY),
@@ -377,13 +389,5 @@ fn config(database_url: &str, merge_url: &str, variables: &[(&str, &str)]) -> Co
             "SYNCLINE_ENCRYPTION_KEY",
             "c3luY2xpbmUtdGVzdC1lbmNyeXB0aW9uLWtleS0zMmI=",
         ),
-    ];
-    let mut all = BTreeMap::from(usual);
-    all.extend(variables.iter().copied());
-    let environment = Environment::of(all);
-    let sources = Sources {
-        environment,
-        ..Sources::default()
-    };
-    Config::load(&sources, Need::Service).unwrap()
+    ]
 }
