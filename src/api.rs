@@ -126,11 +126,11 @@ fn api(app: &App) -> OpenApiRouter<App> {
     let endpoints = OpenApiRouter::new()
         .routes(routes!(endpoint::create))
         .routes(routes!(endpoint::update, endpoint::remove))
-        .routes(routes!(endpoint::rotate_secret))
-        .routes(routes!(endpoint::remove_old_secret))
-        .routes(routes!(endpoint::enable))
-        .routes(routes!(endpoint::disable))
-        .routes(routes!(endpoint::test));
+        .routes(routes!(endpoint::acting::rotate_secret))
+        .routes(routes!(endpoint::acting::remove_old_secret))
+        .routes(routes!(endpoint::acting::enable))
+        .routes(routes!(endpoint::acting::disable))
+        .routes(routes!(endpoint::acting::test));
 
     gated(app, auth::Scope::Link, linking)
         .merge(gated(app, auth::Scope::Read, reading))
