@@ -21,6 +21,7 @@ use crate::console;
 mod account;
 mod answer;
 mod auth;
+mod docs;
 mod document;
 mod endpoint;
 mod events;
@@ -86,7 +87,11 @@ pub fn router_of(app: App, surfaces: Surfaces) -> Router {
     }
     let mut receiving = OpenApiRouter::new();
     if surfaces.has_api {
-        described = described.merge(api(&app)).routes(routes!(document::show));
+        described = described
+            .merge(api(&app))
+            .routes(routes!(document::show))
+            .routes(routes!(docs::show))
+            .routes(routes!(docs::style));
         receiving = webhooks();
     }
     let (served, mut document) = described.split_for_parts();

@@ -11,12 +11,13 @@ use axum::{
     extract::Request,
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use utoipa::openapi::{OpenApi, security::SecurityRequirement};
 
 use super::problem::{Kind, Rendered};
+
+mod example;
 
 /// The name of an API key among the security schemes.
 const API_KEY: &str = "api_key";
@@ -98,11 +99,27 @@ impl Document {
                 "description": "HMAC-SHA256 of the raw body, as URL-safe base64.",
             },
         });
+        put_examples(&mut document);
         for kind in Kind::ALL {
             let name = problem_name(kind.status());
             document["components"]["schemas"][name] = problem_schema(kind.status());
         }
         Self(Arc::new(document))
+    }
+}
+
+/// Shows of each body the least that is valid.
+fn put_examples(document: &mut Value) {
+    let read = document.clone();
+    for (_, item) in members(&mut document["paths"]) {
+        for (_, operation) in members(item) {
+            let Some(body) = operation.pointer_mut("/requestBody/content/application~1json") else {
+                continue;
+            };
+            if body["schema"]["$ref"].is_string() {
+                body["example"] = example::of(&read, &body["schema"], "");
+            }
+        }
     }
 }
 
@@ -250,6 +267,12 @@ fn problem_schema(status: StatusCode) -> Value {
     })
 }
 
+/// The document that the router put into the request.
+pub(super) fn shown(request: &Request) -> &Value {
+    let document = request.extensions().get::<Document>();
+    document.map_or(&Value::Null, |Document(document)| document)
+}
+
 /// This document.
 #[utoipa::path(
     get,
@@ -258,8 +281,7 @@ fn problem_schema(status: StatusCode) -> Value {
     responses((status = 200, description = "OpenAPI 3.1", body = Value))
 )]
 pub(super) async fn show(request: Request) -> Response {
-    let document = request.extensions().get::<Document>();
-    let body = document.map(|Document(document)| Bytes::from(document.to_string()));
+    let body = shown(&request).to_string();
     let headers = [
         (
             header::CONTENT_TYPE,
@@ -267,5 +289,5 @@ pub(super) async fn show(request: Request) -> Response {
         ),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     ];
-    (headers, body.unwrap_or_default()).into_response()
+    (headers, body).into_response()
 }

@@ -37,6 +37,7 @@ mod workers;
 
 /// A deed is done.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = DeedDone)]
 pub(super) struct Done {
     success: bool,
     /// The job that was made for it, if one was.

@@ -1,6 +1,7 @@
 //! The HTTP API, route by route.
 
 mod bad_input;
+mod docs;
 mod document;
 mod endpoints;
 mod events;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use merge_client::catalogue::Category;
+use serde_json::json;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema, openapi::RefOr};
 
@@ -38,7 +39,8 @@ impl<const MAX: usize> ToSchema for Text<MAX> {
 
 impl PartialSchema for Email {
     fn schema() -> RefOr<Schema> {
-        text(EMAIL, 254).into()
+        let example = json!("it@customer.example");
+        text(EMAIL, 254).examples([example]).into()
     }
 }
 

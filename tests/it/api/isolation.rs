@@ -13,12 +13,13 @@ use store::AccountId;
 use crate::support::{Call, NewKey, TestApp};
 
 /// Routes that have no key: those of machines, and those whose key is a signature.
-const WITHOUT_KEY: [&str; 7] = [
+const WITHOUT_KEY: [&str; 8] = [
     // Its visitors act for all organizations; a key that is bound to one is not let in (`tests/it/console/access.rs`).
     "/console",
     "/health/",
     "/metrics",
     "/openapi.json",
+    "/docs",
     "/webhooks/",
     "/api/webhooks/",
     "/api/merge/webhook/",
