@@ -1,6 +1,7 @@
 //! The HTTP API, route by route.
 
 mod bad_input;
+mod conformance;
 mod docs;
 mod document;
 mod endpoints;

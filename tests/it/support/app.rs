@@ -152,6 +152,11 @@ impl TestApp {
         &self.sandbox
     }
 
+    /// Does something beside the test.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.app.requests.spawn(work);
+    }
+
     /// The router itself.
     pub(crate) fn router(&self) -> axum::Router {
         api::router(self.app.clone())

@@ -1,10 +1,22 @@
 //! The routes that there are, as the router knows them.
 
 use http::Method;
+use syncline::api;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::{Call, TestApp};
 
 impl TestApp {
+    /// Serves on a port of this machine until the test ends; gives the address.
+    pub(crate) async fn serve(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let serving = api::serve(listener, self.router(), CancellationToken::new());
+        self.spawn(async move { serving.await.unwrap() });
+        address
+    }
+
     /// The paths of all routes.
     pub(crate) fn routes(&self) -> Vec<String> {
         let shown = format!("{:?}", self.router());

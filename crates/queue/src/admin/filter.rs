@@ -32,13 +32,13 @@ pub struct Filter {
     /// Any of these.
     pub queues: Vec<String>,
     /// This lane.
-    #[schema(min_length = 1, max_length = 75)]
+    #[schema(min_length = 1, max_length = 300)]
     pub lane: Option<String>,
     /// Jobs of this organization.
-    #[schema(min_length = 1, max_length = 75)]
+    #[schema(min_length = 1, max_length = 300)]
     pub organization_id: Option<String>,
     /// Jobs that have this tag.
-    #[schema(min_length = 1, max_length = 75)]
+    #[schema(min_length = 1, max_length = 300)]
     pub tag: Option<String>,
     /// At least so many attempts begun.
     pub min_attempt: Option<u16>,
@@ -54,16 +54,16 @@ pub struct Filter {
     #[serde(deserialize_with = "by_name")]
     pub finished: TimeRange,
     /// Part of the last error's text, in whatever case.
-    #[schema(min_length = 1, max_length = 75)]
+    #[schema(min_length = 1, max_length = 300)]
     pub error_text: Option<String>,
     /// The class of the error that ended them.
-    #[schema(min_length = 1, max_length = 75)]
+    #[schema(min_length = 1, max_length = 300)]
     pub error_class: Option<String>,
     /// What the far side answered when they died.
     #[schema(minimum = 100, maximum = 599)]
     pub http_status: Option<u16>,
     /// Dead jobs of this group; see [`super::groups`].
-    #[schema(min_length = 1, max_length = 75)]
+    #[schema(min_length = 1, max_length = 300)]
     pub fingerprint: Option<String>,
     /// Jobs that this worker runs, or ran last.
     pub worker: Option<WorkerId>,
