@@ -11,7 +11,7 @@ use sqlx::PgPool;
 use store::Keyring;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::console::Pulse;
 use crate::database;
 use crate::inbox::Inbox;
@@ -54,15 +54,7 @@ impl App {
     pub fn new(config: Config, pool: PgPool, metrics: PrometheusHandle) -> anyhow::Result<Self> {
         let keyring =
             Keyring::parse(&config.encryption.keys).context("cannot read the encryption keys")?;
-        let settings = merge_client::Settings {
-            request_timeout: config.merge.request_timeout,
-            max_body_bytes: config.merge.max_body_bytes,
-            ..merge_client::Settings::new(
-                config.merge.api_base.clone(),
-                config.merge.api_key.clone(),
-            )
-        };
-        let merge = MergeClient::new(settings).context("cannot build the HTTP client")?;
+        let merge = merge_client(&config.merge)?;
         let breakers = Breakers::new(BreakerSettings {
             failures: config.merge.breaker_failures,
             pause: config.merge.breaker_pause,
@@ -148,6 +140,16 @@ impl App {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
+}
+
+/// The client that the settings describe; touches no network.
+pub(crate) fn merge_client(config: &config::Merge) -> anyhow::Result<MergeClient> {
+    let settings = merge_client::Settings {
+        request_timeout: config.request_timeout,
+        max_body_bytes: config.max_body_bytes,
+        ..merge_client::Settings::new(config.api_base.clone(), config.api_key.clone())
+    };
+    MergeClient::new(settings).context("cannot build the HTTP client")
 }
 
 impl std::fmt::Debug for App {

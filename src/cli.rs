@@ -6,6 +6,7 @@ mod audit;
 mod dead;
 pub mod demo;
 mod desk;
+mod doctor;
 mod endpoints;
 mod exit;
 mod jobs;
@@ -56,6 +57,8 @@ enum Command {
     Dead(dead::Args),
     /// Run everything on this machine, with customers of its own, and show what happens.
     Demo(demo::Args),
+    /// Look at settings, database, secrets and Merge, and say what to do about what is not right.
+    Doctor(doctor::Args),
     /// Say where events are sent to, and see how that goes.
     Endpoints(endpoints::Args),
     /// Look for jobs, and run, put off, cancel or delete them: one, or all of a filter.
@@ -103,7 +106,7 @@ pub fn words_of(deed: Deed) -> Option<Vec<String>> {
 impl Cli {
     /// Runs the command to its end.
     ///
-    /// Exit codes: 0 done; 1 a look found something wrong (`status`); 2 the command line is wrong; 65 refused, nothing was
+    /// Exit codes: 0 done; 1 a look found something wrong (`status`, `doctor`); 2 the command line is wrong; 65 refused, nothing was
     /// changed; 66 there is no such thing; 69 something needed is unavailable, such as the database; 78 a setting is
     /// wrong; 70 any other failure. A failure is one line on stderr.
     pub fn run(self) -> ExitCode {
@@ -128,6 +131,7 @@ impl Cli {
             Command::Audit(args) => audit::run(args, &config()?).await,
             Command::Dead(args) => dead::run(args, &config()?).await,
             Command::Demo(args) => demo::run(args, sources).await,
+            Command::Doctor(args) => doctor::run(args, &sources).await,
             Command::Endpoints(args) => endpoints::run(args, &config()?).await,
             Command::Jobs(args) => jobs::run(args, &config()?).await,
             Command::Keys(args) => keys::run(args, &config()?).await,

@@ -65,6 +65,11 @@ impl Cell {
         measure_text_width(&self.text)
     }
 
+    /// So wide, at least.
+    pub(super) fn padded(&self, width: usize) -> String {
+        self.shown(width.max(self.width()), Alignment::Left)
+    }
+
     fn shown(&self, width: usize, alignment: Alignment) -> String {
         let text = pad_str(&self.text, width, alignment, Some("…"));
         match self.tone {
@@ -100,7 +105,8 @@ impl Table {
         self.for_width(screen_width())
     }
 
-    fn for_width(&self, width: Option<usize>) -> String {
+    /// For so many columns.
+    pub(super) fn for_width(&self, width: Option<usize>) -> String {
         if self.rows.is_empty() {
             return "None.\n".to_owned();
         }

@@ -7,6 +7,7 @@ mod binary;
 mod dead;
 mod deeds;
 mod demo;
+mod doctor;
 mod endpoints;
 mod exit_codes;
 mod following;

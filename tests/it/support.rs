@@ -13,7 +13,7 @@ mod receiver;
 mod routes;
 pub(crate) mod visitor;
 
-pub(crate) use app::{NewKey, TestApp, WEBHOOK_SECRET};
+pub(crate) use app::{NewKey, SANDBOX_KEY, TestApp, WEBHOOK_SECRET};
 pub(crate) use call::Call;
 pub(crate) use examples::webhook_examples;
 pub(crate) use logs::Logs;

@@ -37,7 +37,8 @@ pub(crate) const API_KEY: &str = "bootstrap-key-of-the-tests";
 pub(crate) const WEBHOOK_SECRET: &str = "webhook-secret-of-the-tests";
 /// Records of an account's first sync.
 const RECORDS: u32 = 60;
-const SANDBOX_KEY: &str = "sandbox-key-of-the-tests";
+/// What the sandbox takes for the API key.
+pub(crate) const SANDBOX_KEY: &str = "sandbox-key-of-the-tests";
 
 /// One for the process, as in production.
 static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(syncline::telemetry::recorder);
