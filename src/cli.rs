@@ -12,6 +12,7 @@ mod exit;
 mod jobs;
 mod keys;
 mod lanes;
+mod manual;
 mod migrate;
 mod queues;
 mod sandbox;
@@ -53,6 +54,9 @@ enum Command {
     Accounts(accounts::Args),
     /// Look at what people changed, and prove that nobody changed that.
     Audit(audit::Args),
+    /// Write a script that has a shell complete commands and flags, such as `syncline completions bash >
+    /// /etc/bash_completion.d/syncline`.
+    Completions(manual::CompletionsArgs),
     /// Look at what jobs died of, by cause.
     Dead(dead::Args),
     /// Run everything on this machine, with customers of its own, and show what happens.
@@ -67,6 +71,8 @@ enum Command {
     Keys(keys::Args),
     /// Look at the lanes that are worked, that wait, and that rest.
     Lanes(lanes::Args),
+    /// Write a page for `man`, such as `syncline man jobs | man -l -`; or with --into the pages of all commands.
+    Man(manual::ManArgs),
     /// Bring the database to the shape that this version needs.
     Migrate,
     /// Look at what waits, and pause and resume it.
@@ -129,6 +135,7 @@ impl Cli {
         match self.command {
             Command::Accounts(args) => accounts::run(args, &config()?).await,
             Command::Audit(args) => audit::run(args, &config()?).await,
+            Command::Completions(args) => manual::completions(&args),
             Command::Dead(args) => dead::run(args, &config()?).await,
             Command::Demo(args) => demo::run(args, sources).await,
             Command::Doctor(args) => doctor::run(args, &sources).await,
@@ -136,6 +143,7 @@ impl Cli {
             Command::Jobs(args) => jobs::run(args, &config()?).await,
             Command::Keys(args) => keys::run(args, &config()?).await,
             Command::Lanes(args) => lanes::run(args, &config()?).await,
+            Command::Man(args) => manual::man(&args),
             Command::Migrate => migrate::run(&config()?).await,
             Command::Queues(args) => queues::run(args, &config()?).await,
             Command::Sandbox(args) => sandbox::run(args).await,

@@ -13,6 +13,7 @@ mod exit_codes;
 mod following;
 mod jobs;
 mod keys;
+mod manual;
 mod queues;
 mod schedules;
 pub(crate) mod serve;
