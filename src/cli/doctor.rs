@@ -88,7 +88,7 @@ impl Report {
                 Verdict::Failed => "failed",
             };
             let verdict = state(verdict).padded(7);
-            let advice = check.advice.iter().map(|advice| format!(": {advice}"));
+            let advice = check.advice.iter().map(|advice| format!(" → {advice}"));
             let told: String = std::iter::once(check.found.clone()).chain(advice).collect();
             format!("{verdict}  {:<width$}  {}\n", check.check, harmless(&told))
         });

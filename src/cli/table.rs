@@ -255,12 +255,12 @@ mod tests {
     fn table() -> Table {
         let mut table = Table::new(&["id", "state", "jobs", "error"]);
         table.row([
-            "0123456789".into(),
+            "key-456789".into(),
             state("dead"),
             "1,200".into(),
             "x".repeat(40).into(),
         ]);
-        table.row(["1".into(), state("done"), 7.into(), "日本語のエラー".into()]);
+        table.row(["k".into(), state("done"), 7.into(), "日本語のエラー".into()]);
         table
     }
 
@@ -268,11 +268,11 @@ mod tests {
     fn without_a_terminal_nothing_is_cut() {
         let shown = table().for_width(None);
 
-        let expected = format!("0123456789  dead   1,200  {}", "x".repeat(40));
+        let expected = format!("key-456789  dead   1,200  {}", "x".repeat(40));
         assert_eq!(shown.lines().nth(1), Some(expected.as_str()));
         assert_eq!(
             shown.lines().nth(2),
-            Some("1           done       7  日本語のエラー")
+            Some("k           done       7  日本語のエラー")
         );
     }
 
@@ -283,7 +283,7 @@ mod tests {
             for line in shown.lines() {
                 assert!(measure_text_width(line) <= width, "{width}: {line}");
             }
-            assert!(shown.contains("0123456789"), "{shown}");
+            assert!(shown.contains("key-456789"), "{shown}");
         }
         let shown = table().for_width(Some(38));
         assert!(shown.contains("xxx…"), "{shown}");
