@@ -22,6 +22,7 @@ mod serve;
 mod status;
 mod stop;
 mod table;
+mod top;
 mod users;
 mod webhooks;
 mod workers;
@@ -87,6 +88,8 @@ enum Command {
     Serve(serve::Args),
     /// Say whether all is well, and if not, what is wrong; then the exit code is 1.
     Status(status::Args),
+    /// Show the service live: queues, workers, lanes, dead jobs.
+    Top(top::Args),
     /// Say who may use the console.
     Users(users::Args),
     /// Look at received webhooks, and have them acted on once more.
@@ -154,6 +157,7 @@ impl Cli {
                 serve::run(&args, load(&sources, Need::Service)?, sources).await
             }
             Command::Status(args) => status::run(args, &config()?).await,
+            Command::Top(args) => top::run(args, &config()?).await,
             Command::Users(args) => users::run(args, &config()?).await,
             Command::Webhooks(args) => webhooks::run(args, &sources).await,
             Command::Workers(args) => workers::run(args, &config()?).await,

@@ -78,3 +78,13 @@ async fn any_id_leads_to_the_command_that_shows_it() {
         "{stderr}"
     );
 }
+
+#[tokio::test]
+async fn a_live_view_needs_a_terminal() {
+    let app = TestApp::new().await;
+
+    let (code, said, stderr) = run(&app, &["top"]).await;
+
+    assert_eq!((code, said.as_str()), (65, ""));
+    assert!(stderr.contains("use `syncline status --watch`"), "{stderr}");
+}
