@@ -58,8 +58,10 @@ async fn stores_every_example_and_enqueues_its_processing() {
 async fn how_long_an_answer_takes_is_measured_of_what_is_kept() {
     let app = TestApp::new().await;
     let body = b"{}";
-    let good = delivery(PATHS[0], body, &sign(WEBHOOK_SECRET, body));
-    app.call(good).await.expect(200);
+    for _ in 0..2 {
+        let good = delivery(PATHS[0], body, &sign(WEBHOOK_SECRET, body));
+        app.call(good).await.expect(200);
+    }
     app.call(delivery(PATHS[0], body, "forged"))
         .await
         .expect(401);
@@ -70,7 +72,7 @@ async fn how_long_an_answer_takes_is_measured_of_what_is_kept() {
         .await
         .unwrap();
     let answers = rollup.of_all(Measure::Acknowledgement).unwrap();
-    assert_eq!(answers.total.count(), 1);
+    assert_eq!(answers.total.count(), 2);
 }
 
 #[tokio::test]
