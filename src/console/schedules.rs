@@ -13,6 +13,7 @@ use super::{
     fault::Fault,
     guard::{Form, Visit},
     job::{parameter, span_of},
+    jobs::encoded,
     page::{self, Frame},
     shown::{When, age},
 };
@@ -29,6 +30,8 @@ struct SchedulesPage {
 #[derive(Debug)]
 struct ScheduleRow {
     name: String,
+    /// As a part of an address.
+    path: String,
     state: &'static str,
     words: String,
     problem: Option<String>,
@@ -76,6 +79,7 @@ impl ScheduleRow {
                 format!("by {by} {} ago: {reason}", age(now - edit.at))
             }),
             declared: format!("{} {}", view.declared.cron, view.declared.time_zone),
+            path: encoded(&view.name),
             name: view.name,
         }
     }
