@@ -2,6 +2,7 @@
 
 mod child;
 mod clock;
+mod console;
 mod contenders;
 mod cpu;
 mod domain;
@@ -39,6 +40,8 @@ enum Command {
     Webhooks(suites::webhooks::Args),
     /// First syncs of many accounts by one process, and the memory they take.
     Domain(suites::domain::Args),
+    /// The console's pages, with a million jobs that wait and a million that ended.
+    Console(suites::console::Args),
     /// A receiver of webhooks in a process of its own; it is told what to do on stdin.
     #[command(hide = true)]
     Receiver,
@@ -51,6 +54,9 @@ enum Command {
     /// The service's worker in a process of its own; it is told what to do on stdin.
     #[command(hide = true)]
     Syncer,
+    /// The console in a process of its own; it is told what to do on stdin.
+    #[command(hide = true)]
+    ConsoleServer,
 }
 
 fn main() -> ExitCode {
@@ -75,6 +81,8 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Receiver => webhooks::receiver::serve().await,
         Command::Worker => processes::serve().await,
         Command::Domain(args) => suites::domain::run(args).await,
+        Command::Console(args) => suites::console::run(args).await,
+        Command::ConsoleServer => console::server::serve().await,
         Command::FarSide => domain::far_side::serve().await,
         Command::Syncer => domain::syncer::serve().await,
     }

@@ -1,5 +1,6 @@
 //! The suites, one for each subcommand.
 
+pub(crate) mod console;
 pub(crate) mod domain;
 pub(crate) mod queue;
 pub(crate) mod webhooks;
