@@ -20,7 +20,7 @@ const MAX_WAIT: u64 = 25;
 )]
 pub(super) struct Submitted {
     /// The same key does the same once: a second request is answered by what the first one did. 1 to 255 visible ASCII
-    /// characters; kept for a week.
+    /// characters; kept for a day, unless the settings say otherwise.
     #[param(rename = "Idempotency-Key", pattern = r"^[\x21-\x7E]{1,255}$")]
     idempotency_key: Option<String>,
     /// `wait=5` waits as many seconds for the job, 25 at most; `respond-async` does not.
@@ -34,7 +34,7 @@ pub(super) struct Submitted {
 #[expect(dead_code, reason = "as `Submitted`")]
 pub(super) struct Once {
     /// The same key does the same once: a second request is answered by what the first one did. 1 to 255 visible ASCII
-    /// characters; kept for a week.
+    /// characters; kept for a day, unless the settings say otherwise.
     #[param(rename = "Idempotency-Key", pattern = r"^[\x21-\x7E]{1,255}$")]
     idempotency_key: Option<String>,
 }

@@ -2,7 +2,7 @@
 //!
 //! What a deed needs is decided by [`crate::ops`], here as in the console, and before the body is read. Under an
 //! `Idempotency-Key` a deed is done once: the key is noted in the deed's own transaction, and whoever asks again is told
-//! what the first came to. Deeds of a session have no address here: a key needs none.
+//! what the first came to.
 
 use std::convert::Infallible;
 
