@@ -2,6 +2,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use console::measure_text_width;
 use queue::Lane;
 use queue::admin::groups::DeadGroup;
+use queue::error_budget::Shares;
+use queue::rollups::{Rollup, Window};
 use queue::workers::WorkerView;
 use serde_json::json;
 
@@ -57,6 +59,7 @@ fn busy(completed: u64) -> View {
         due_at: None,
         blocked_until: None,
         blocked_reason: None,
+        burst_free_at: None,
         crashes: 0,
         running: 0,
         due: number,
@@ -74,6 +77,11 @@ fn busy(completed: u64) -> View {
             schedules: Vec::new(),
             accounts: Vec::new(),
             delivery_waits_since: None,
+            last_hour: Rollup::empty(Window::Hour),
+            budget: Shares {
+                permits: 0,
+                are_short: false,
+            },
         },
         lanes: (1..=9).map(lane).collect(),
         seen_at: Instant::now(),
