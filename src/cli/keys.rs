@@ -2,13 +2,14 @@ use std::io::{self, Write as _};
 
 use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueEnum};
+use serde_json::json;
 use store::ApiKeyId;
 
-use super::answer::{Answer, Look};
+use super::answer::{Answer, Form, Look};
 use super::desk::{Desk, Sure};
 use super::table::{Cell, Table, state};
 use crate::config::Config;
-use crate::ops::{Ops, keys};
+use crate::ops::{Deed, Ops, keys};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -31,6 +32,8 @@ enum Command {
         id: ApiKeyId,
         #[command(flatten)]
         sure: Sure,
+        #[command(flatten)]
+        form: Form,
     },
 }
 
@@ -85,9 +88,10 @@ pub(super) async fn run(args: Args, config: &Config) -> anyhow::Result<()> {
     match args.command {
         Command::Create(new) => create(&ops, new).await,
         Command::List { look } => look.show(async || list(&ops).await).await,
-        Command::Revoke { id, sure } => {
+        Command::Revoke { id, sure, form } => {
             sure.ask(&format!("Withdraw the key {id} for good?"))?;
-            Ok(ops.revoke_key(id).await?)
+            ops.revoke_key(id).await?;
+            form.print(&Answer::done(Deed::KeyRevoke, id, json!({})))
         }
     }
 }
@@ -102,11 +106,7 @@ async fn create(ops: &Ops, new: New) -> anyhow::Result<()> {
     let (id, key) = ops.create_key(&wanted).await?;
     let mut out = io::stdout().lock();
     if new.json {
-        writeln!(
-            out,
-            "{}",
-            serde_json::json!({ "id": id, "key": key.expose() })
-        )?;
+        writeln!(out, "{}", json!({ "id": id, "key": key.expose() }))?;
     } else {
         writeln!(out, "{}", key.expose())?;
     }

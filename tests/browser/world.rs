@@ -10,7 +10,7 @@ use syncline::ops::{Actor, Ops, Role};
 use crate::support::TestApp;
 
 /// Pages that need no id.
-const PLAIN: [&str; 14] = [
+const PLAIN: [&str; 17] = [
     "",
     "jobs",
     "jobs?state=dead&state=retryable&kind=fetch_model_window&error=503&min_attempt=2",
@@ -18,12 +18,15 @@ const PLAIN: [&str; 14] = [
     "dead?resolved=yes",
     "bulk",
     "queues",
+    "queues?window=7d",
     "workers",
     "schedules",
     "webhooks",
     "accounts",
     "accounts?status=pending&organization=nobody",
     "audit",
+    "users",
+    "keys",
     "search?q=nothing",
 ];
 const DEAD: &str = "01990000-0000-7000-8001-000000000001";

@@ -49,6 +49,7 @@ pub(super) struct CreateKey {
 /// A new key.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Created {
+    success: bool,
     id: ApiKeyId,
     /// The key itself: now or never, for only its digest is stored.
     key: String,
@@ -72,6 +73,7 @@ pub(super) async fn create(
     };
     let (id, key) = ops.create_key(&new).await?;
     Ok(Json(Created {
+        success: true,
         id,
         key: key.expose().to_owned(),
     }))

@@ -219,6 +219,7 @@ pub(super) async fn resume(ops: Ops, Json(body): Json<ResumeJobs>) -> Result<Jso
 /// What a check of the counts found.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Checked {
+    success: bool,
     /// Counts that were wrong, and were put right. There should be none.
     differences: Vec<Difference>,
 }
@@ -233,5 +234,8 @@ pub(super) async fn check_counts(
     Json(Plain {}): Json<Plain>,
 ) -> Result<Json<Checked>, Problem> {
     let differences = ops.check_counts().await?;
-    Ok(Json(Checked { differences }))
+    Ok(Json(Checked {
+        success: true,
+        differences,
+    }))
 }

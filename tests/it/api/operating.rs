@@ -66,8 +66,9 @@ async fn what_people_can_do_has_a_route_a_description_and_a_form() {
         let detail = refused["detail"].as_str().unwrap();
         assert!(detail.contains(&refusal), "POST {path}: {detail}");
 
-        let is_of_console = !deed.as_str().starts_with("user.");
-        if is_of_console {
+        // Forms about users and keys have their name in a field: `console::roles` sends those.
+        let has_its_path = !["users", "keys"].contains(&&*deed.noun());
+        if has_its_path {
             let visitor = app.visitor_with(&[("key", &key)]).await;
             let form = of_nothing(path.strip_prefix("/api/ops/").unwrap());
             let fields = [

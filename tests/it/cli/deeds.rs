@@ -64,6 +64,7 @@ fn what_cannot_be_undone_wants_to_be_confirmed() {
     let light = [
         Deed::ScheduleEdit,
         Deed::ScheduleReset,
+        Deed::KeyCreate,
         Deed::UserAdd,
         Deed::UserPassword,
     ];

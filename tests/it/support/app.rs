@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     sync::{
-        Arc, LazyLock,
+        Arc, LazyLock, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -49,6 +49,7 @@ pub(crate) struct TestApp {
     sandbox: Running,
     registry: Arc<Registry<JobContext>>,
     context: Arc<JobContext>,
+    router: OnceLock<axum::Router>,
     // Last: everything else is gone when the database is dropped.
     database: TestDatabase,
 }
@@ -111,6 +112,7 @@ impl TestApp {
             sandbox,
             registry: Arc::new(jobs::registry()),
             context,
+            router: OnceLock::new(),
             database,
         }
     }
@@ -143,7 +145,7 @@ impl TestApp {
 
     /// The same, without waiting until what it left to do is enqueued.
     pub(crate) async fn call_only(&self, call: Call) -> Answer {
-        let router = api::router(self.app.clone());
+        let router = self.router();
         let Ok(response) = router.oneshot(call.into_request()).await;
         Answer::read(response).await
     }
@@ -158,9 +160,10 @@ impl TestApp {
         self.app.requests.spawn(work);
     }
 
-    /// The router itself.
+    /// The router itself, one for all requests, as the service has it.
     pub(crate) fn router(&self) -> axum::Router {
-        api::router(self.app.clone())
+        let made = self.router.get_or_init(|| api::router(self.app.clone()));
+        made.clone()
     }
 
     /// Makes a request to a process that has some addresses only.
@@ -172,7 +175,7 @@ impl TestApp {
 
     /// The same, for an answer that does not end: its body as it comes.
     pub(crate) async fn stream(&self, call: Call) -> axum::body::BodyDataStream {
-        let router = api::router(self.app.clone());
+        let router = self.router();
         let Ok(response) = router.oneshot(call.into_request()).await;
         assert_eq!(response.status(), 200);
         response.into_body().into_data_stream()
