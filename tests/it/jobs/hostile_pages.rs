@@ -100,7 +100,13 @@ async fn a_cursor_that_comes_again_ends_the_walk_after_a_few_tries() {
     let job = liar.fetch().await;
 
     assert_eq!(job.attempts[0].error_class, "endless_pages");
-    assert_eq!(liar.asked().len(), 6 * 3, "six walks of three pages");
+    // On a slow machine the first back-off may be over already.
+    let attempts = job.attempts.len();
+    assert_eq!(
+        liar.asked().len(),
+        attempts * 6 * 3,
+        "six walks of three pages each"
+    );
     assert_eq!(liar.watermark().await, None);
 }
 

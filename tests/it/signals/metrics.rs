@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// A service whose requests wait for their rate, and whose endpoints may be on this machine.
 async fn service() -> TestApp {
     TestApp::with_settings(&[
-        ("SYNCLINE__MERGE__REQUESTS_PER_MINUTE", "6000"),
+        ("SYNCLINE__MERGE__REQUESTS_PER_MINUTE", "600"),
         ("SYNCLINE__MERGE__BURST", "1"),
         ("SYNCLINE__ENDPOINTS__ALLOW_PLAIN_HTTP", "true"),
         ("SYNCLINE__ENDPOINTS__ALLOWED_NETWORKS", "127.0.0.0/8"),
