@@ -10,9 +10,11 @@
 mod axe;
 mod chromium;
 mod hands;
+mod hostile;
 mod journeys;
 mod live;
 mod site;
+mod strings;
 #[expect(
     dead_code,
     unused_imports,
