@@ -1,7 +1,7 @@
 use std::io::{self, Write as _};
 
 use chrono::{DateTime, Utc};
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use serde_json::json;
 use store::ApiKeyId;
 
@@ -44,7 +44,7 @@ struct New {
     name: String,
     /// What it may do.
     #[arg(long, value_delimiter = ',', default_values = ["link", "read"])]
-    scope: Vec<Scope>,
+    scope: Vec<keys::Scope>,
     /// The only organization it may act for; without it, all.
     #[arg(long, value_name = "ID")]
     organization: Option<String>,
@@ -54,32 +54,6 @@ struct New {
     /// A JSON object instead of the key alone.
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Scope {
-    /// Link, relink and delete accounts.
-    Link,
-    /// Read accounts, records and jobs; look at the console.
-    Read,
-    /// Say where events are sent to.
-    Endpoints,
-    /// Put things right in the console.
-    Operate,
-    /// Everything.
-    Admin,
-}
-
-impl From<Scope> for keys::Scope {
-    fn from(scope: Scope) -> Self {
-        match scope {
-            Scope::Link => Self::Link,
-            Scope::Read => Self::Read,
-            Scope::Endpoints => Self::Endpoints,
-            Scope::Operate => Self::Operate,
-            Scope::Admin => Self::Admin,
-        }
-    }
 }
 
 /// Runs one of the verbs on keys. The database must have been migrated.
@@ -99,7 +73,7 @@ pub(super) async fn run(args: Args, config: &Config) -> anyhow::Result<()> {
 async fn create(ops: &Ops, new: New) -> anyhow::Result<()> {
     let wanted = keys::NewKey {
         name: new.name,
-        scopes: new.scope.into_iter().map(Into::into).collect(),
+        scopes: new.scope,
         organization_id: new.organization,
         expires_at: new.expires_at,
     };

@@ -31,6 +31,7 @@ use super::{
 use crate::app::App;
 use crate::ops::Deed;
 use crate::ops::standing::{Proof, behind, prove, sentence, told};
+use crate::ops::words::done;
 
 mod drawing;
 use drawing::{Axis, HEIGHT, Rect, draw};
@@ -315,18 +316,18 @@ pub(super) async fn act(
     let notice = match action.as_str() {
         "poll" => {
             ops.poll_account(id).await?;
-            "Merge is asked now."
+            done(Deed::AccountPoll)
         }
         "resync-incremental" => {
             ops.resync_account(id, SyncType::Incremental, model, form.text("reason"))
                 .await?;
-            "What changed lately is read again."
+            done(Deed::AccountSweep)
         }
         "resync-full" => {
             let reason = Some(form.need("reason")?);
             ops.resync_account(id, SyncType::Full, model, reason)
                 .await?;
-            "Everything is read again."
+            done(Deed::AccountResync)
         }
         "pause" => {
             let until = span_of(&form)?.map(|span| visit.now + span);
@@ -340,7 +341,7 @@ pub(super) async fn act(
         "delete" => {
             let typed = form.text("typed").unwrap_or_default();
             ops.delete_account(id, typed, form.need("reason")?).await?;
-            "The account is being deleted."
+            done(Deed::AccountDelete)
         }
         _ => return Err(Fault::missing("action")),
     };

@@ -19,7 +19,9 @@ use super::{
     shown::{When, grouped, plural, stamp},
 };
 use crate::app::App;
+use crate::ops::Deed;
 use crate::ops::bulk::{TYPED_ABOVE, deed_of, sentence, shown};
+use crate::ops::words::done;
 
 /// Actions on the list.
 const ACTIONS: u16 = 100;
@@ -225,9 +227,7 @@ pub(super) async fn act(
         }
         "stop" => {
             visit.ops(&app).stop_bulk(id).await?;
-            visit
-                .done(&app, &page, "It ends after the batch that is under way.")
-                .await
+            visit.done(&app, &page, done(Deed::BulkStop)).await
         }
         _ => Err(Fault::missing("action")),
     }

@@ -18,7 +18,7 @@ use super::{
     shown::{Bar, When, bars, plural},
 };
 use crate::app::App;
-use crate::ops::groups::standing;
+use crate::ops::{Deed, groups::standing, words::done};
 
 /// Groups on the page.
 const GROUPS: u16 = 200;
@@ -150,13 +150,7 @@ pub(super) async fn act(
                 .ops(&app)
                 .resolve_group(&fingerprint, form.need("reason")?)
                 .await?;
-            visit
-                .done(
-                    &app,
-                    "dead",
-                    "The group is resolved, until another job dies of it.",
-                )
-                .await
+            visit.done(&app, "dead", done(Deed::GroupResolve)).await
         }
         "reopen" => {
             visit.ops(&app).reopen_group(&fingerprint).await?;
@@ -164,7 +158,7 @@ pub(super) async fn act(
                 .done(
                     &app,
                     &format!("dead/{fingerprint}"),
-                    "The group is open again.",
+                    done(Deed::GroupReopen),
                 )
                 .await
         }

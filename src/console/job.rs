@@ -20,7 +20,7 @@ use super::{
     shown::{When, short, stamp, took},
 };
 use crate::app::App;
-use crate::ops::{Deed, jobs::told, redact};
+use crate::ops::{Deed, jobs::told, redact, words::done};
 
 /// Entries of the audit log that are shown with what they are about.
 pub(super) const ENTRIES: u16 = 50;
@@ -232,7 +232,7 @@ pub(super) async fn act(
         "retry" => {
             let lives_as = ops.retry_job(id, reason).await?;
             let notice = if lives_as == id {
-                "It runs again, with a fresh set of attempts."
+                done(Deed::JobRetry)
             } else {
                 "This new job does it again."
             };
@@ -240,15 +240,13 @@ pub(super) async fn act(
         }
         "retry-now" => {
             ops.retry_job_now(id, reason).await?;
-            visit
-                .done(&app, &page, "It starts as soon as its lane allows.")
-                .await
+            visit.done(&app, &page, done(Deed::JobRetryNow)).await
         }
         "snooze" => {
             let span =
                 span_of(&form)?.ok_or_else(|| Fault::field("for", "must be a span of time"))?;
             ops.snooze_job(id, visit.now + span, reason).await?;
-            visit.done(&app, &page, "It was put off.").await
+            visit.done(&app, &page, done(Deed::JobSnooze)).await
         }
         "edit" => {
             let edit = Edit {
@@ -256,18 +254,18 @@ pub(super) async fn act(
                 priority: form.parsed("priority", "must be a number from -32768 to 32767")?,
             };
             ops.edit_job(id, edit, reason).await?;
-            visit.done(&app, &page, "It was changed.").await
+            visit.done(&app, &page, done(Deed::JobEdit)).await
         }
         "cancel" => {
             let notice = match ops.cancel_job(id, form.need("reason")?).await? {
-                Cancelled::Ended => "It was cancelled.",
+                Cancelled::Ended => done(Deed::JobCancel),
                 Cancelled::Requested => "Its worker was asked to stop it.",
             };
             visit.done(&app, &page, notice).await
         }
         "delete" => {
             ops.delete_job(id, form.need("reason")?).await?;
-            visit.done(&app, "jobs", "The job was deleted.").await
+            visit.done(&app, "jobs", done(Deed::JobDelete)).await
         }
         _ => Err(Fault::missing("action")),
     }

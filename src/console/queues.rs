@@ -21,8 +21,9 @@ use super::{
     times::{self, TimesRow},
 };
 use crate::app::App;
+use crate::ops::Deed;
 use crate::ops::health::Snapshot;
-use crate::ops::words::plural_were;
+use crate::ops::words::{done, plural_were};
 
 /// Lanes of each sort on the page.
 const LANES: u16 = 50;
@@ -149,7 +150,7 @@ pub(super) async fn act(
     if action == "check-counts" {
         let differences = visit.ops(&app).check_counts().await?;
         let notice = match differences.len() as u64 {
-            0 => "The counts are those of a look at all jobs.".to_owned(),
+            0 => done(Deed::CountsCheck).to_owned(),
             wrong => format!(
                 "{} wrong, and put right: see the audit log.",
                 plural_were(wrong, "count")
@@ -168,12 +169,12 @@ pub(super) async fn act(
                 .ops(&app)
                 .pause(&scope, form.need("reason")?, until)
                 .await?;
-            let notice = "It is paused; within two seconds nothing more of it starts.";
+            let notice = done(Deed::Pause);
             visit.done(&app, "queues", notice).await
         }
         "resume" => {
             visit.ops(&app).resume(&scope).await?;
-            visit.done(&app, "queues", "It goes on.").await
+            visit.done(&app, "queues", done(Deed::Resume)).await
         }
         _ => Err(Fault::missing("action")),
     }

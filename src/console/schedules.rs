@@ -18,7 +18,9 @@ use super::{
     shown::{When, age},
 };
 use crate::app::App;
+use crate::ops::Deed;
 use crate::ops::schedules::{missed, state};
+use crate::ops::words::done;
 
 #[derive(Debug, Template)]
 #[template(path = "schedules.html")]
@@ -116,36 +118,22 @@ pub(super) async fn act(
             let until = span_of(&form)?.map(|span| visit.now + span);
             ops.pause_schedule(&name, form.need("reason")?, until)
                 .await?;
-            visit
-                .done(
-                    &app,
-                    &page,
-                    "The schedule is paused; what is due meanwhile is not made up for.",
-                )
-                .await
+            visit.done(&app, &page, done(Deed::SchedulePause)).await
         }
         "resume" => {
             ops.resume_schedule(&name).await?;
-            visit.done(&app, &page, "The schedule goes on.").await
+            visit.done(&app, &page, done(Deed::ScheduleResume)).await
         }
         "edit" => {
             let text = |field| form.text(field).map(str::to_owned);
             let reason = form.need("reason")?;
             ops.edit_schedule(&name, text("cron"), text("time_zone"), reason)
                 .await?;
-            visit
-                .done(
-                    &app,
-                    &page,
-                    "The schedule was changed; that holds over restarts.",
-                )
-                .await
+            visit.done(&app, &page, done(Deed::ScheduleEdit)).await
         }
         "reset" => {
             ops.reset_schedule(&name).await?;
-            visit
-                .done(&app, &page, "What the code says holds again.")
-                .await
+            visit.done(&app, &page, done(Deed::ScheduleReset)).await
         }
         _ => Err(Fault::missing("action")),
     }

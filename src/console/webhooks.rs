@@ -19,6 +19,7 @@ use super::{
     shown::{When, short, took},
 };
 use crate::app::App;
+use crate::ops::{Deed, words::done};
 
 /// Deliveries on a page.
 const PAGE: u16 = 50;
@@ -155,6 +156,6 @@ pub(super) async fn act(
     }
     visit.ops(&app).replay_webhook(id).await?;
     visit
-        .done(&app, &format!("webhooks/{id}"), "It is judged once more.")
+        .done(&app, &format!("webhooks/{id}"), done(Deed::WebhookReplay))
         .await
 }

@@ -19,7 +19,7 @@ use super::{
     shown::{When, took},
 };
 use crate::app::App;
-use crate::ops::queues::worker_state;
+use crate::ops::{Deed, queues::worker_state, words::done};
 
 /// Workers on the page, those that ended lately among them.
 const WORKERS: u16 = 50;
@@ -115,9 +115,9 @@ pub(super) async fn act(
     let id = WorkerId(parameter(&path, "id", "worker")?);
     let action: String = parameter(&path, "action", "action")?;
     let (what, notice) = match action.as_str() {
-        "quiet" => (Ask::Quiet, "It starts nothing more."),
-        "work" => (Ask::Work, "It works again."),
-        "drain" => (Ask::Drain, "It ends when its jobs have."),
+        "quiet" => (Ask::Quiet, done(Deed::WorkerQuiet)),
+        "work" => (Ask::Work, done(Deed::WorkerWork)),
+        "drain" => (Ask::Drain, done(Deed::WorkerDrain)),
         _ => return Err(Fault::missing("action")),
     };
     visit.ops(&app).ask_worker(id, what).await?;

@@ -1,6 +1,7 @@
 //! The keys that the product calls the API with, and that may log in to the console.
 
 use chrono::{DateTime, Utc};
+use clap::ValueEnum;
 use serde::Deserialize;
 use serde_json::json;
 use store::ApiKeyId;
@@ -16,7 +17,7 @@ const PAGE: u16 = 200;
 const MAX_BYTES: usize = 300;
 
 /// What a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Link, relink and delete accounts.
