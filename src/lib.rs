@@ -1,5 +1,6 @@
 //! The service behind the binary; a library so that `tests/it` can build it in process.
 
+mod announcer;
 pub mod api;
 pub mod app;
 pub mod cli;

@@ -7,6 +7,7 @@ use apalis::prelude::{Monitor, WorkerBuilder};
 use queue::{backend::Performer, worker::Worker};
 use tokio_util::sync::CancellationToken;
 
+use crate::announcer;
 use crate::app::App;
 
 /// Runs jobs until `shutdown`, then drains: claims nothing more, lets what runs end until the deadline,
@@ -47,6 +48,8 @@ pub async fn run(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
         worker.drain().await;
         Ok(())
     };
-    tokio::try_join!(executing, draining)?;
-    Ok(())
+    tokio::select! {
+        ended = async { tokio::try_join!(executing, draining) } => ended.map(|_| ()),
+        never = announcer::run(&app.pool, &app.queue) => match never {},
+    }
 }

@@ -57,6 +57,8 @@ struct Shared {
     tasks: TaskTracker,
     /// Changes whenever this process' workers should look for work.
     work: watch::Sender<()>,
+    /// Changes whenever outcomes of jobs that ran in this process are written.
+    ended: watch::Sender<()>,
     notifier: Notifier,
     waiters: Waiters,
     tally: Arc<Tally>,
@@ -95,6 +97,7 @@ impl Client {
             pool,
             tasks: TaskTracker::new(),
             work: watch::Sender::new(()),
+            ended: watch::Sender::new(()),
         };
         Self {
             shared: Arc::new(shared),
@@ -165,9 +168,16 @@ impl Client {
         self.shared.work.subscribe()
     }
 
+    /// Changes whenever outcomes of jobs that ran in this process were written: a hint that there may be
+    /// something to do about what they did, however many there were.
+    pub fn ended(&self) -> watch::Receiver<()> {
+        self.shared.ended.subscribe()
+    }
+
     /// Tells this process' waiters that jobs ended.
     pub(crate) fn jobs_ended(&self) {
         self.shared.waiters.look();
+        self.shared.ended.send_replace(());
     }
 
     /// Runs what must not be cut off when the caller is dropped; shutting down waits for it. A future that is dropped

@@ -17,7 +17,9 @@ mod delivering;
 mod managing;
 mod secrets;
 
-pub use delivering::{Due, Failed, OpenEndpoint, delivered, due, failed, forget, open, pass_by};
+pub use delivering::{
+    Due, Failed, OpenEndpoint, delivered, due, failed, forget, has_news, open, pass_by,
+};
 pub use managing::{
     Change, Changes, Enabled, NewEndpoint, create, delete, disable, enable, update,
 };

@@ -2,9 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::time::Duration;
+
 use http::Method;
 use jobs::enqueue_due_events::EnqueueDueEvents;
 use serde_json::{Value, json};
+
+use syncline::worker;
+use tokio::time::timeout;
 
 use crate::support::{Call, NewKey, Receiver, TestApp};
 
@@ -326,5 +331,36 @@ async fn a_key_of_one_organization_has_endpoints_of_its_own_only() {
     assert!(
         got.iter()
             .all(|event| event.json()["data"]["organization_id"] == "own")
+    );
+}
+
+/// Nothing ticks here: the process that told an event is the one that has it sent.
+#[tokio::test]
+async fn an_event_is_sent_as_soon_as_the_job_that_told_it_has_ended() {
+    let app = app().await;
+    let receiver = Receiver::start().await;
+    let endpoint = json!({ "url": receiver.url(), "event_types": ["account.linked"] });
+    app.post(ROUTE, endpoint).await.expect(201);
+    let working = worker::run(app.app().clone(), app.app().shutdown.clone());
+    let working = app.app().requests.spawn(working);
+
+    let wanted = json!({
+        "organization_id": "org_1", "category": "hris",
+        "end_user_organization_name": "Harbor", "end_user_email_address": "it@harbor.example",
+    });
+    let link = app.post("/api/merge/create-link-token", wanted).await;
+    link.expect(200);
+    let public_token = app.finish_linking(&link.text("link_token"));
+    let exchange = json!({ "organization_id": "org_1", "public_token": public_token });
+    let linked = app.post("/api/merge/exchange-public-token", exchange).await;
+    linked.expect(200);
+    let arrived = timeout(Duration::from_mins(1), receiver.arrived()).await;
+    app.app().shutdown.cancel();
+    working.await.unwrap().unwrap();
+
+    arrived.expect("it is sent without a tick");
+    assert_eq!(
+        receiver.received()[0].json()["data"]["linked_account_id"],
+        linked.text("linked_account_id")
     );
 }

@@ -28,6 +28,24 @@ pub async fn due(conn: &mut PgConnection) -> Result<Vec<Due>, Error> {
         .during("find the webhook endpoints that are due")
 }
 
+/// Whether events were told that have no place in the feed yet, and somebody may be waiting for them: two looks at
+/// indexes.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn has_news(conn: &mut PgConnection) -> Result<bool, Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT
+            EXISTS (SELECT FROM syncline.events WHERE last_position IS NULL)
+            AND EXISTS (SELECT FROM syncline.webhook_endpoints WHERE disabled_at IS NULL) AS "has_news!"
+        "#
+    )
+    .fetch_one(conn)
+    .await
+    .during("look for events that were just told")
+}
+
 /// An endpoint with its secrets, to send to it.
 #[derive(Debug)]
 pub struct OpenEndpoint {
