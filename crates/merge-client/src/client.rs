@@ -23,6 +23,26 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// `User-Agent` to send, `<service>/<version>`.
     pub user_agent: String,
+    /// Told of each request when it has ended; default nobody.
+    pub observer: Option<Observer>,
+}
+
+/// Told of requests.
+pub type Observer = fn(&Exchange<'_>);
+
+/// A request that has ended, for those who keep a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exchange<'a> {
+    /// Such as `GET`.
+    pub method: &'a str,
+    /// Below `/api`, without what is secret in it.
+    pub path: &'a str,
+    /// What was answered; `None` when nothing was, or the request was given up before.
+    pub status: Option<u16>,
+    /// To the answer's last byte, or until it was given up.
+    pub took: Duration,
+    /// What the far side calls the request, if it says so.
+    pub request_id: Option<&'a str>,
 }
 
 impl Settings {
@@ -34,6 +54,7 @@ impl Settings {
             request_timeout: Duration::from_mins(1),
             max_body_bytes: 32 << 20,
             user_agent: format!("syncline/{}", env!("CARGO_PKG_VERSION")),
+            observer: None,
         }
     }
 }
@@ -48,6 +69,7 @@ pub(crate) struct Inner {
     pub(crate) api_key: SecretString,
     pub(crate) authorization: HeaderValue,
     pub(crate) max_body_bytes: usize,
+    pub(crate) observer: Option<Observer>,
 }
 
 impl MergeClient {
@@ -69,6 +91,7 @@ impl MergeClient {
             api_key: settings.api_key,
             authorization,
             max_body_bytes: settings.max_body_bytes,
+            observer: settings.observer,
         })))
     }
 

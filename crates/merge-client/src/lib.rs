@@ -13,7 +13,7 @@ pub mod webhook;
 
 pub use self::account::{Account, AccountDetails, Deletion, ListQuery, Page, Record, SyncStatus};
 pub use self::catalogue::{Category, Model};
-pub use self::client::{MergeClient, Settings};
+pub use self::client::{Exchange, MergeClient, Observer, Settings};
 pub use self::error::Error;
 pub use self::integrations::Integration;
 pub use self::link::{Exchanged, LinkToken, LinkTokenRequest};

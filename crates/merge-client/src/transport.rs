@@ -3,6 +3,7 @@
 mod body;
 mod detail;
 mod retry_after;
+mod watch;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tracing::Span;
 use tracing::field::Empty;
 use url::Url;
 
+use self::watch::Watch;
 use crate::{AccountToken, Error, MergeClient, decode};
 
 const ACCOUNT_TOKEN_HEADER: &str = "X-Account-Token";
@@ -123,17 +125,20 @@ impl<'a> Request<'a> {
                 .body(body.clone());
         }
 
+        let mut watch = Watch::begin(inner.observer, &self.endpoint);
         let mut response = request.send().await.map_err(|error| {
             note(None, started.elapsed());
             self.transport(error)
         })?;
         let status = response.status();
+        watch.answered(status, response.headers());
         let limit = if status.is_success() {
             inner.max_body_bytes
         } else {
             MAX_ERROR_BODY_BYTES
         };
         let read = body::read(&mut response, limit).await;
+        drop(watch);
         note(Some(status), started.elapsed());
         tracing::debug!(
             duration_ms = started.elapsed().as_millis(),

@@ -15,6 +15,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
+use http::HeaderValue;
 
 pub(crate) use self::answer::Refusal;
 use self::auth::account_token;
@@ -77,7 +78,11 @@ async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    world.requests.send_modify(|requests| *requests += 1);
+    let mut number = 0;
+    world.requests.send_modify(|requests| {
+        *requests += 1;
+        number = *requests;
+    });
     let address = peer.address.ip();
     if world.options.has_error_budget
         && let Err(seconds) = world.errors.admit(address, world.clock.now())
@@ -89,7 +94,7 @@ async fn guard(
         .take(request.uri().path(), account_token(request.headers()));
     let is_answered = fault != Some(FaultKind::Reset);
     let instead = fault.as_ref().and_then(|fault| fault.instead(Some(&peer)));
-    let response = match (instead, fault) {
+    let mut response = match (instead, fault) {
         (Some(response), _) => response,
         (None, None) => next.run(request).await,
         (None, Some(fault)) => fault.spoil(next.run(request).await).await,
@@ -97,6 +102,11 @@ async fn guard(
     let status = response.status().as_u16();
     if is_answered && status >= 400 && status != 429 {
         world.errors.note_error(address, world.clock.now());
+    }
+    // As services do, so that a request can be talked about.
+    let id = HeaderValue::from_str(&format!("sandbox-{number}"));
+    if let Ok(id) = id {
+        response.headers_mut().insert("x-request-id", id);
     }
     response
 }

@@ -6,5 +6,6 @@
 mod calls;
 mod corpus;
 mod hostile;
+mod observed;
 mod secrets;
 mod server;
