@@ -20,6 +20,7 @@ use crate::{
     error_budget::{Permit, Purse},
     ids::{JobId, Lane, Queue, WorkerId},
     limiter::SharedLimiter,
+    notes::Notebook,
     place::Place,
     rollups::Measure,
     trace,
@@ -55,6 +56,8 @@ pub(crate) struct Started {
     pub(crate) lease: Lease,
     /// Opened by whoever is first to tell of this attempt, and closed when its end is written.
     pub(crate) span: OnceLock<Span>,
+    /// What this attempt leaves for people.
+    pub(crate) notebook: Notebook,
 }
 
 impl Started {
@@ -187,10 +190,15 @@ impl Attempt {
     /// # Errors
     /// [`Error::Database`]; nothing was written then.
     pub async fn complete(&mut self, mut tx: FencedTx, result: Value) -> Result<(), Error> {
-        sqlx::query_file!("src/worker/settle/complete_one.sql", self.job.id.0, result,)
-            .execute(&mut *tx)
-            .await
-            .map_err(Error::database("complete a job"))?;
+        sqlx::query_file!(
+            "src/worker/settle/complete_one.sql",
+            self.job.id.0,
+            result,
+            self.job.notebook.written(),
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(Error::database("complete a job"))?;
         tx.commit().await?;
         self.is_complete = true;
         Ok(())

@@ -14,6 +14,7 @@ pub mod lanes;
 pub mod limiter;
 pub mod maintenance;
 mod meters;
+pub mod notes;
 pub mod pause;
 mod perform;
 mod place;

@@ -3,7 +3,7 @@
 //! | what | kept |
 //! |---|---|
 //! | completed and cancelled jobs, and their counts | [`Retention::history`], by the day on which they ended |
-//! | failed attempts | as history, by the day on which they ended, even of jobs that still live |
+//! | failed attempts, and the notes of all | as history, by the day on which they ended, even of jobs that still live |
 //! | dead jobs | until somebody retries or deletes them |
 //! | rows of workers that ended | [`Retention::workers`], and while a lane of theirs waits to be rescued |
 //! | pauses | until they are resumed or their time has come |

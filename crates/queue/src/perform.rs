@@ -9,6 +9,7 @@ use tracing::Instrument;
 use crate::{
     attempt::Attempt,
     job::Failure,
+    notes,
     registry::Registry,
     worker::{Completion, Ready},
 };
@@ -47,9 +48,8 @@ pub async fn perform<C: Send + Sync + 'static>(
         });
     };
     // A task of its own spreads jobs over the runtime's threads; dropped, it takes the job with it.
-    let task = AssertUnwindSafe(timeout(limit, run))
-        .catch_unwind()
-        .instrument(job.span().clone());
+    let run = AssertUnwindSafe(timeout(limit, run)).catch_unwind();
+    let task = notes::noting(Arc::clone(&job), run).instrument(job.span().clone());
     #[expect(
         clippy::disallowed_methods,
         reason = "awaited below, aborted when that is dropped"

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use crate::{
     Attempt, Failure, Job, JobId, Lane, NewJob, Queue, Registry, RetryPolicy, UniqueWhile, enqueue,
     limiter::{Rate, SharedLimiter},
+    notes,
     worker::{Ready, Settings, claim, lease, start},
 };
 
@@ -28,6 +29,10 @@ pub(crate) enum Act {
     SnoozeMs(u64),
     ParkMs(u64),
     Cancel,
+    /// Makes so many requests, logs as many lines, and fails.
+    Tell(u16),
+    /// The same, and is done.
+    TellDone(u16),
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -165,11 +170,37 @@ impl Probe {
                 after: Duration::from_millis(ms),
                 reason: "silence".to_owned(),
             }),
+            Act::Tell(times) => {
+                tell(times);
+                Err(Failure::Retry {
+                    error: error(),
+                    class: "told",
+                    http_status: Some(500),
+                })
+            }
+            Act::TellDone(times) => {
+                tell(times);
+                Ok(())
+            }
             Act::Cancel => Err(Failure::Cancel {
                 error: error(),
                 class: "told",
             }),
         }
+    }
+}
+
+fn tell(times: u16) {
+    for n in 0..times {
+        let (path, request_id) = (format!("path/{n}"), format!("request {n}"));
+        notes::request(
+            "GET",
+            &path,
+            Some(500),
+            Duration::from_millis(7),
+            Some(&request_id),
+        );
+        notes::line("WARN", || format!("line {n}"));
     }
 }
 

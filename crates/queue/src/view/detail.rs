@@ -1,5 +1,7 @@
 //! All that is known of one job, for those who look into it.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -9,6 +11,7 @@ use super::{JobState, JobView, unsigned, why};
 use crate::{
     error::Error,
     ids::{JobId, WorkerId},
+    notes::Notes,
 };
 
 /// Children that are answered.
@@ -62,6 +65,8 @@ pub struct Span {
     pub message: Option<String>,
     /// What the far side answered, if it did.
     pub http_status: Option<u16>,
+    /// What it left: the requests it made, the lines it logged. `None` while it runs, and when there was nothing to tell.
+    pub notes: Option<Notes>,
 }
 
 /// Everything known of a job; `None` when there is no such job.
@@ -92,7 +97,7 @@ pub(crate) async fn detail(pool: &PgPool, id: JobId) -> Result<Option<JobDetail>
         JobState::Running | JobState::Completed | JobState::Cancelled | JobState::Dead => None,
     };
     Ok(Some(JobDetail {
-        timeline: timeline(&job, rest.worker_id.map(WorkerId)),
+        timeline: timeline(&job, rest.worker_id.map(WorkerId), notes(pool, id).await?),
         children: children(pool, &job).await?,
         payload: rest.payload,
         priority: rest.priority,
@@ -107,7 +112,11 @@ pub(crate) async fn detail(pool: &PgPool, id: JobId) -> Result<Option<JobDetail>
 }
 
 /// The failed attempts, and the one that is not among them because it runs or ended well.
-fn timeline(job: &JobView, worker: Option<WorkerId>) -> Vec<Span> {
+fn timeline(
+    job: &JobView,
+    worker: Option<WorkerId>,
+    mut notes: HashMap<DateTime<Utc>, Notes>,
+) -> Vec<Span> {
     let failed = job.attempts.iter().map(|attempt| Span {
         attempt: attempt.attempt,
         worker: attempt.worker,
@@ -117,6 +126,7 @@ fn timeline(job: &JobView, worker: Option<WorkerId>) -> Vec<Span> {
         error_class: Some(attempt.error_class.clone()),
         message: Some(attempt.message.clone()),
         http_status: attempt.http_status,
+        notes: None,
     });
     let is_apart = matches!(job.state, JobState::Running | JobState::Completed);
     let last = job.started_at.filter(|_| is_apart).map(|started_at| Span {
@@ -128,8 +138,34 @@ fn timeline(job: &JobView, worker: Option<WorkerId>) -> Vec<Span> {
         error_class: None,
         message: None,
         http_status: None,
+        notes: None,
     });
-    failed.chain(last).collect()
+    let mut spans: Vec<_> = failed.chain(last).collect();
+    for span in &mut spans {
+        span.notes = notes.remove(&span.started_at);
+    }
+    spans
+}
+
+/// What the attempts left, by when they began.
+async fn notes(pool: &PgPool, id: JobId) -> Result<HashMap<DateTime<Utc>, Notes>, Error> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT started_at, notes
+        FROM syncline.attempt_notes
+        WHERE job_id = $1
+        ORDER BY started_at
+        LIMIT 1000
+        "#,
+        id.0
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(Error::database("read what the attempts of a job left"))?;
+    let notes = rows
+        .into_iter()
+        .filter_map(|row| Some((row.started_at, serde_json::from_value(row.notes).ok()?)));
+    Ok(notes.collect())
 }
 
 /// Jobs that this one enqueued. Ids carry their time, so only those made while it ran are looked at.

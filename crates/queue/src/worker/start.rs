@@ -13,6 +13,7 @@ use crate::{
     attempt::{Lease, Started},
     error::Error,
     ids::{JobId, Lane, Queue, WorkerId},
+    notes::Notebook,
     place::Place,
     view::unsigned,
 };
@@ -159,6 +160,7 @@ pub(crate) async fn start(
                 epoch: row.epoch,
             },
             span: OnceLock::new(),
+            notebook: Notebook::begin(),
         }))
     });
     Ok(started.collect())

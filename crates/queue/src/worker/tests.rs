@@ -20,6 +20,7 @@ use crate::{
 
 mod connections;
 mod crashes;
+mod notes;
 mod operations;
 mod outcomes;
 mod pooler;

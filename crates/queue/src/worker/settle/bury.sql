@@ -23,6 +23,12 @@ keys AS (
       AND k.unique_key = gone.unique_key
       AND k.job_id = gone.id
 ),
+noted AS (
+    INSERT INTO syncline.attempt_notes (job_id, started_at, finished_at, notes)
+    SELECT gone.id, gone.started_at, now(), notes::json
+    FROM unnest($8::uuid[], $9::text[]) AS told (id, notes)
+    JOIN gone ON gone.id = told.id
+),
 counted AS (
     INSERT INTO syncline.job_count_deltas (queue, kind, state, bucket, change)
     SELECT queue, kind, state, to_timestamp(0), sign * jobs

@@ -10,6 +10,12 @@ keys AS (
       AND k.unique_key = gone.unique_key
       AND k.job_id = gone.id
 ),
+noted AS (
+    INSERT INTO syncline.attempt_notes (job_id, started_at, finished_at, notes)
+    SELECT id, started_at, now(), $3::text::json
+    FROM gone
+    WHERE $3::text IS NOT NULL
+),
 counted AS (
     INSERT INTO syncline.job_count_deltas (queue, kind, state, bucket, change)
     SELECT queue, kind, state, bucket, change

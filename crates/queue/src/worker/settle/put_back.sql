@@ -64,6 +64,14 @@ parked AS (
     ) AS longest
     WHERE l.lane = longest.lane
 ),
+noted AS (
+    INSERT INTO syncline.attempt_notes (job_id, started_at, finished_at, notes)
+    SELECT back.id, back.started_at, now(), notes::json
+    FROM unnest($11::uuid[], $12::text[]) AS told (id, notes)
+    JOIN back ON back.id = told.id
+    -- Of attempts; what was put off is none.
+    WHERE back.error_class IS NOT NULL
+),
 counted AS (
     INSERT INTO syncline.job_count_deltas (queue, kind, state, bucket, change)
     SELECT queue, kind, 'running', to_timestamp(0), -count(*)

@@ -57,6 +57,14 @@ struct Runs {
     workers: Vec<Uuid>,
     epochs: Vec<i64>,
     held: HeldKeys,
+    told: Told,
+}
+
+/// What attempts left for people, of those that left something.
+#[derive(Default)]
+struct Told {
+    ids: Vec<Uuid>,
+    notes: Vec<String>,
 }
 
 /// The unique keys that jobs hold until they end.
@@ -79,6 +87,10 @@ impl Runs {
             self.held.ids.push(job.id.0);
             self.held.kinds.push(job.kind.clone());
             self.held.keys.push(key.clone());
+        }
+        if let Some(notes) = job.notebook.written() {
+            self.told.ids.push(job.id.0);
+            self.told.notes.push(notes);
         }
     }
 }
@@ -221,7 +233,7 @@ async fn find_again(tx: &mut PgConnection, runs: &mut Runs) -> Result<(), Error>
     .map_err(Error::database("find jobs again"))?;
     let places: HashMap<_, _> = rows.into_iter().map(|row| (row.id, row.place)).collect();
     let lost = std::mem::take(runs);
-    runs.held = lost.held;
+    (runs.held, runs.told) = (lost.held, lost.told);
     for (at, id) in lost.ids.into_iter().enumerate() {
         if let Some(place) = places.get(&id) {
             runs.places.push(*place);
@@ -245,6 +257,8 @@ async fn complete_in_place(tx: &mut PgConnection, runs: &Runs) -> Result<Vec<Uui
         &runs.held.ids,
         &runs.held.kinds,
         &runs.held.keys,
+        &runs.told.ids,
+        &runs.told.notes,
     )
     .fetch_all(tx)
     .await
@@ -260,6 +274,8 @@ async fn cancel(tx: &mut PgConnection, failed: &Failed) -> Result<Vec<Uuid>, Err
         &failed.run.epochs,
         &failed.classes,
         &failed.messages,
+        &failed.run.told.ids,
+        &failed.run.told.notes,
     )
     .fetch_all(tx)
     .await
@@ -276,6 +292,8 @@ async fn bury(tx: &mut PgConnection, failed: &Failed) -> Result<Vec<Uuid>, Error
         &failed.classes,
         &failed.messages,
         &failed.http_statuses as _,
+        &failed.run.told.ids,
+        &failed.run.told.notes,
     )
     .fetch_all(tx)
     .await
@@ -295,6 +313,8 @@ async fn put_back(tx: &mut PgConnection, jobs: &PutBack) -> Result<Vec<Uuid>, Er
         &jobs.messages as _,
         &jobs.http_statuses as _,
         &jobs.parks_lane,
+        &jobs.run.told.ids,
+        &jobs.run.told.notes,
     )
     .fetch_all(tx)
     .await
