@@ -236,6 +236,17 @@ impl JobContext {
     }
 }
 
+/// Notes a request to Merge with the attempt that makes it.
+pub fn note_exchange(exchange: &merge_client::Exchange<'_>) {
+    queue::notes::request(
+        exchange.method,
+        exchange.path,
+        exchange.status,
+        exchange.took,
+        exchange.request_id,
+    );
+}
+
 /// A category by its stored name.
 pub(crate) fn parse_category(name: &str) -> Result<Category, JobError> {
     Category::parse(name)

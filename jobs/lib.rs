@@ -27,7 +27,7 @@ pub mod run_bulk_action;
 pub mod send_test_event;
 
 pub use breaker::{BreakerSettings, Breakers};
-pub use context::{Connections, JobContext, SyncSettings};
+pub use context::{Connections, JobContext, SyncSettings, note_exchange};
 pub use error::JobError;
 pub use selection::Selection;
 

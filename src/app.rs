@@ -147,6 +147,7 @@ pub(crate) fn merge_client(config: &config::Merge) -> anyhow::Result<MergeClient
     let settings = merge_client::Settings {
         request_timeout: config.request_timeout,
         max_body_bytes: config.max_body_bytes,
+        observer: Some(jobs::note_exchange),
         ..merge_client::Settings::new(config.api_base.clone(), config.api_key.clone())
     };
     MergeClient::new(settings).context("cannot build the HTTP client")

@@ -1,5 +1,6 @@
 //! Logs, metrics and traces of the process: set up once, used through `tracing` and `metrics` everywhere.
 
+mod attempt_lines;
 mod catalogue;
 mod collector;
 mod gauges;
@@ -9,6 +10,7 @@ mod logs;
 mod metrics;
 mod traces;
 
+pub use self::attempt_lines::attempt_lines;
 pub use self::catalogue::{CATALOGUE, Kind, Label, Metric};
 pub use self::gauges::{look_at_database, look_once, note_pools};
 pub use self::log_gate::LogGate;

@@ -7,6 +7,7 @@ use axum::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use queue::admin::{Cancelled, Edit};
+use queue::notes::Notes;
 use queue::{JobDetail, JobId, JobState, JobView, WorkerId};
 use store::audit::{self, EntryFilter};
 
@@ -59,6 +60,7 @@ struct SpanRow {
     class: String,
     http: String,
     message: String,
+    notes: Option<Notes>,
 }
 
 /// Something that can be done.
@@ -191,6 +193,7 @@ impl JobPage {
                 .map(|status| status.to_string())
                 .unwrap_or_default(),
             message: span.message.clone().unwrap_or_default(),
+            notes: span.notes.clone(),
         });
         let offered = actions(job.state).iter().copied();
         let is_waiting = JobState::WAITING.contains(&job.state);

@@ -8,7 +8,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
 
-use super::{json, traces};
+use super::{attempt_lines, json, traces};
 use crate::config::{LogFormat, Telemetry};
 
 /// Starts logging to stderr, sends panics there as one line, and starts tracing. A second call changes nothing.
@@ -17,11 +17,16 @@ use crate::config::{LogFormat, Telemetry};
 pub fn init(settings: &Telemetry) {
     let filter = EnvFilter::try_new(&settings.filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let started = match traces::layer(settings) {
-        None => registry().with(filter).with(lines(settings)).try_init(),
+        None => registry()
+            .with(filter)
+            .with(vec![lines(settings), attempt_lines()])
+            .try_init(),
         // Each with what it wants to see.
         Some(traced) => {
             let lines = lines(settings).with_filter(filter).boxed();
-            registry().with(vec![traced.boxed(), lines]).try_init()
+            registry()
+                .with(vec![traced.boxed(), lines, attempt_lines()])
+                .try_init()
         }
     };
     if started.is_ok() {

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod accounts;
-mod binary;
+pub(crate) mod binary;
 mod dead;
 mod deeds;
 mod demo;

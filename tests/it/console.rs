@@ -4,6 +4,7 @@
 
 mod access;
 mod access_pages;
+mod attempts;
 mod bulk;
 mod forms;
 mod hostile;

@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
+use queue::notes::Notes;
 use queue::{JobDetail, JobId};
 use serde_json::Value;
 use store::audit::{self, Entry, EntryFilter};
@@ -65,6 +66,7 @@ fn text(detail: &JobDetail, entries: &[Entry], now: DateTime<Utc>) -> String {
         text = format!("{}\n\n{text}", harmless(&why));
     }
     text += &section("attempts", &attempts(detail, now).shown());
+    text += &told_by_attempts(detail);
     if let Some(error) = &job.last_error {
         text += &section("last error, or why it waits", &lines(error));
     }
@@ -108,6 +110,52 @@ fn facts(detail: &JobDetail, now: DateTime<Utc>) -> Facts {
     facts.maybe("group", detail.fingerprint.as_ref());
     facts.maybe("enqueued by", job.parent_id);
     facts
+}
+
+/// What the attempts left: the requests they made, the lines they logged.
+fn told_by_attempts(detail: &JobDetail) -> String {
+    let told = detail.timeline.iter().filter_map(|span| {
+        let notes = span.notes.as_ref()?;
+        let mut text = String::new();
+        if !notes.requests.is_empty() {
+            let title = format!("attempt {} asked Merge", span.attempt);
+            text += &section(&title, &requests(notes).shown());
+        }
+        if !notes.lines.is_empty() {
+            let title = format!("attempt {} logged", span.attempt);
+            text += &section(&title, &logged(notes).shown());
+        }
+        Some(text)
+    });
+    told.collect()
+}
+
+fn requests(notes: &Notes) -> Table {
+    let names = ["after", "method", "path", "status", "took", "request id"];
+    let mut table = Table::new(&names);
+    for request in &notes.requests {
+        table.row([
+            Cell::from(format!("{} ms", request.after_ms)),
+            Cell::from(&request.method),
+            Cell::from(&request.path),
+            maybe(request.status),
+            Cell::from(format!("{} ms", request.took_ms)),
+            maybe(request.request_id.as_ref()),
+        ]);
+    }
+    table
+}
+
+fn logged(notes: &Notes) -> Table {
+    let mut table = Table::new(&["after", "level", "line"]);
+    for line in &notes.lines {
+        table.row([
+            Cell::from(format!("{} ms", line.after_ms)),
+            Cell::from(&line.level),
+            Cell::from(&line.text),
+        ]);
+    }
+    table
 }
 
 fn attempts(detail: &JobDetail, now: DateTime<Utc>) -> Table {

@@ -80,8 +80,10 @@ impl Workshop {
         };
         adapt(&mut options, &mut settings);
         let sandbox = Sandbox::start(options).await.unwrap();
-        let merge =
-            merge_client::Settings::new(sandbox.base_url().clone(), API_KEY.to_owned().into());
+        let merge = merge_client::Settings {
+            observer: Some(jobs::note_exchange),
+            ..merge_client::Settings::new(sandbox.base_url().clone(), API_KEY.to_owned().into())
+        };
         let context = JobContext {
             pool: database.pool().clone(),
             merge: MergeClient::new(merge).unwrap(),

@@ -22,6 +22,7 @@ static SUBSCRIBER: LazyLock<()> = LazyLock::new(|| {
     let capture = capture.with_filter(dynamic_filter_fn(|_, _| IS_CAPTURING.get()));
     registry()
         .with(capture)
+        .with(syncline::telemetry::attempt_lines())
         .try_init()
         .expect("no test sets up logs of its own");
 });
