@@ -58,10 +58,11 @@ struct New {
 
 /// Runs one of the verbs on keys. The database must have been migrated.
 pub(super) async fn run(args: Args, config: &Config) -> anyhow::Result<()> {
-    let ops = Desk::of(config).await?.ops;
+    let desk = Desk::of(config).await?;
+    let ops = &desk.ops;
     match args.command {
-        Command::Create(new) => create(&ops, new).await,
-        Command::List { look } => look.show(async || list(&ops).await).await,
+        Command::Create(new) => create(ops, new).await,
+        Command::List { look } => look.show(async || list(&desk).await).await,
         Command::Revoke { id, sure, form } => {
             sure.ask(&format!("Withdraw the key {id} for good?"))?;
             ops.revoke_key(id).await?;
@@ -87,24 +88,19 @@ async fn create(ops: &Ops, new: New) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn list(ops: &Ops) -> anyhow::Result<Answer> {
-    let keys = ops.keys().await?;
+async fn list(desk: &Desk) -> anyhow::Result<Answer> {
+    let (all, now) = (desk.ops.keys().await?, desk.now().await?);
     let names = ["id", "prefix", "state", "organization", "scopes", "name"];
     let mut table = Table::new(&names);
-    for key in &keys {
-        let name = if key.revoked_at.is_some() {
-            "revoked"
-        } else {
-            "valid"
-        };
+    for key in &all {
         table.row([
             Cell::from(key.id),
             Cell::from(&key.prefix),
-            state(name),
+            state(keys::state(key, now)),
             Cell::from(key.organization_id.as_deref().unwrap_or("all")),
             Cell::from(key.scopes.join(",")),
             Cell::from(&key.name),
         ]);
     }
-    Answer::new(table.shown(), &keys)
+    Answer::new(table.shown(), &all)
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::api::ApiKey;
 use crate::app::App;
-use crate::ops::keys::{NewKey, Scope};
+use crate::ops::keys::{self, NewKey, Scope};
 
 #[derive(Debug, Template)]
 #[template(path = "keys.html")]
@@ -47,11 +47,7 @@ struct KeyRow {
 
 impl KeyRow {
     fn of(key: api_keys::ApiKey, now: DateTime<Utc>) -> Self {
-        let state = match (key.revoked_at, key.expires_at) {
-            (Some(_), _) => "revoked",
-            (None, Some(expires)) if expires <= now => "expired",
-            (None, _) => "valid",
-        };
+        let state = keys::state(&key, now);
         Self {
             id: key.id,
             name: key.name,
@@ -68,8 +64,8 @@ impl KeyRow {
 }
 
 async fn show(app: &App, visit: &Visit, new: Option<(String, ApiKey)>) -> Result<Response, Fault> {
-    let keys = visit.ops(app).keys().await?;
-    let mut rows: Vec<_> = keys
+    let all = visit.ops(app).keys().await?;
+    let mut rows: Vec<_> = all
         .into_iter()
         .rev()
         .map(|key| KeyRow::of(key, visit.now))

@@ -78,6 +78,15 @@ pub struct NewKey {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
+/// How a key is, in one word: `valid`, `expired` or `revoked`.
+pub fn state(key: &api_keys::ApiKey, now: DateTime<Utc>) -> &'static str {
+    match (key.revoked_at, key.expires_at) {
+        (Some(_), _) => "revoked",
+        (None, Some(expires)) if expires <= now => "expired",
+        (None, _) => "valid",
+    }
+}
+
 impl NewKey {
     fn check(&self) -> Result<(), Error> {
         let is_fine = |text: &str| {

@@ -47,6 +47,18 @@ async fn a_key_is_shown_once_and_then_only_known_by_its_prefix() {
     assert_eq!(with(&["keys", "revoke", id, "--yes"]).await.0, 0);
     let (_, table, _) = with(&["keys", "list"]).await;
     assert!(table.contains(id) && table.contains("revoked"), "{table}");
+    let late = [
+        "keys",
+        "create",
+        "--name",
+        "late",
+        "--expires-at",
+        "2020-01-01T00:00:00Z",
+    ];
+    assert_eq!(with(&late).await.0, 0);
+    let (_, table, _) = with(&["keys", "list"]).await;
+    let line = table.lines().find(|line| line.ends_with("late")).unwrap();
+    assert!(line.contains("expired"), "{table}");
     let nobody = "00000000-0000-0000-0000-000000000000";
     let (code, _, stderr) = with(&["keys", "revoke", nobody, "--yes"]).await;
     assert_eq!(code, 66);
