@@ -69,6 +69,9 @@ struct What {
     /// All of this linked account (our id).
     #[arg(long, value_name = "ID")]
     account: Option<AccountId>,
+    /// All of this organization.
+    #[arg(long, value_name = "ID")]
+    organization: Option<String>,
     /// All jobs.
     #[arg(long)]
     everything: bool,
@@ -85,6 +88,9 @@ impl What {
         }
         if let Some(account) = self.account {
             return Ok(Scope::Lane(Lane::account(account.0)));
+        }
+        if let Some(organization) = &self.organization {
+            return Ok(Scope::Organization(organization.clone()));
         }
         let kind = self.kind.clone().map(Scope::Kind);
         Ok(kind.unwrap_or(Scope::Everything))

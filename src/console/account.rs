@@ -166,7 +166,7 @@ pub(super) async fn show(
     let mut page = AccountPage::of(&visit, account, proofs, is_paused);
     page.holds = pauses
         .iter()
-        .filter(|pause| holds(&pause.scope, &scope))
+        .filter(|pause| holds(&pause.scope, &scope, &page.account.organization_id))
         .map(|pause| held(pause, visit.now))
         .collect();
     page.jobs = jobs
@@ -246,15 +246,20 @@ fn actions(account: &LinkedAccount, is_paused: bool) -> Vec<Action> {
     actions
 }
 
-/// Does a pause of this stop the syncs of the account with that lane?
-fn holds(scope: &Scope, lane: &Scope) -> bool {
-    scope == lane || matches!(scope, Scope::Everything | Scope::Queue(Queue::SYNC))
+/// Does a pause of this stop the syncs of the account with that lane, of that organization?
+fn holds(scope: &Scope, lane: &Scope, organization_id: &str) -> bool {
+    match scope {
+        Scope::Everything | Scope::Queue(Queue::SYNC) => true,
+        Scope::Organization(id) => id == organization_id,
+        Scope::Queue(_) | Scope::Kind(_) | Scope::Lane(_) => scope == lane,
+    }
 }
 
 fn held(pause: &Pause, now: DateTime<Utc>) -> String {
     let what = match pause.scope {
         Scope::Everything => "Everything is",
         Scope::Queue(_) => "All syncs are",
+        Scope::Organization(_) => "Its organization is",
         Scope::Kind(_) | Scope::Lane(_) => "It is",
     };
     let (by, since) = (&pause.paused_by, age(now - pause.paused_at));

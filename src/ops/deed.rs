@@ -61,7 +61,7 @@ deeds! {
     BulkDelete = "bulk.delete", Admin;
     /// End a bulk action before its end.
     BulkStop = "bulk.stop", Operator;
-    /// Pause a queue, a kind, a lane or everything.
+    /// Pause a queue, a kind, a lane, an organization or everything.
     Pause = "pause", Operator;
     /// Resume it.
     Resume = "resume", Operator;

@@ -83,7 +83,7 @@ async fn look_at_queues(
         pauses.iter().any(|pause| match &pause.scope {
             Scope::Everything => true,
             Scope::Queue(queue) => queue.as_str() == name,
-            Scope::Kind(_) | Scope::Lane(_) => false,
+            Scope::Kind(_) | Scope::Lane(_) | Scope::Organization(_) => false,
         })
     };
     for queue in Queue::ALL.map(Queue::as_str) {

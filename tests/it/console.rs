@@ -9,5 +9,6 @@ mod bulk;
 mod forms;
 mod hostile;
 mod pages;
+mod pausing;
 mod roles;
 mod times;

@@ -17,7 +17,7 @@ use crate::{
     ids::{Lane, Queue, check_name},
 };
 
-/// Bytes a kind, a person's name and a reason may have.
+/// Bytes a kind, an organization's id, a person's name and a reason may have.
 const MAX_NAME_BYTES: usize = 300;
 const MAX_REASON_BYTES: usize = 2_000;
 
@@ -32,6 +32,8 @@ pub enum Scope {
     Kind(String),
     /// The jobs of a lane: of an account, for one.
     Lane(Lane),
+    /// The jobs of an organization: of all its accounts.
+    Organization(String),
 }
 
 impl Scope {
@@ -42,6 +44,7 @@ impl Scope {
             Self::Queue(queue) => ("queue", queue.as_str()),
             Self::Kind(kind) => ("kind", kind),
             Self::Lane(lane) => ("lane", lane.as_str()),
+            Self::Organization(id) => ("organization", id),
         }
     }
 
@@ -52,6 +55,7 @@ impl Scope {
             "queue" => Queue::from_stored(&name).map(Self::Queue),
             "kind" => Some(Self::Kind(name)),
             "lane" => Some(Self::Lane(Lane::from_stored(name))),
+            "organization" => Some(Self::Organization(name)),
             _ => None,
         }
     }
@@ -61,6 +65,7 @@ impl Scope {
             Self::Everything | Self::Queue(_) => Ok(()),
             Self::Kind(kind) => check_name("kind", kind, MAX_NAME_BYTES),
             Self::Lane(lane) => lane.check(),
+            Self::Organization(id) => check_name("organization", id, MAX_NAME_BYTES),
         }
     }
 }
@@ -206,6 +211,7 @@ pub async fn lift(tx: &mut PgConnection, scope: &Scope, resumed_by: &str) -> Res
                         ($1 = 'queue' AND queue = $2)
                         OR ($1 = 'kind' AND kind = $2)
                         OR ($1 = 'lane' AND lane = $2)
+                        OR ($1 = 'organization' AND organization_id = $2)
                     )
               )
             "#,

@@ -80,9 +80,9 @@ impl QueueView {
 /// A pause that holds.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PauseView {
-    /// `everything`, `queue`, `kind` or `lane`.
+    /// `everything`, `queue`, `kind`, `lane` or `organization`.
     scope: &'static str,
-    /// Of the queue, the kind or the lane.
+    /// Of the queue, the kind or the lane; the organization's id.
     name: String,
     paused_by: String,
     reason: String,
@@ -135,7 +135,7 @@ pub(super) async fn lanes(State(app): State<App>) -> Result<Json<LaneList>, Prob
     Ok(Json(LaneList { lanes }))
 }
 
-/// What is paused, why, and for how long. Exactly one of `queue`, `kind`, `lane` and `everything`.
+/// What is paused, why, and for how long. Exactly one of `queue`, `kind`, `lane`, `organization_id` and `everything`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PauseJobs {
@@ -145,6 +145,8 @@ pub(super) struct PauseJobs {
     kind: Option<Text<75>>,
     /// The jobs of a lane: `acct:` and our id of an account, for one.
     lane: Option<Text<75>>,
+    /// The jobs of an organization: of all its accounts.
+    organization_id: Option<Text<75>>,
     /// `true`: all jobs.
     everything: Option<bool>,
     reason: Reason,
@@ -152,7 +154,7 @@ pub(super) struct PauseJobs {
     until: Option<DateTime<Utc>>,
 }
 
-/// Pauses a queue, a kind, a lane or everything: within two seconds nothing more of it starts. What runs is not stopped.
+/// Pauses a queue, a kind, a lane, an organization or everything: within two seconds nothing more of it starts. What runs is not stopped.
 #[utoipa::path(
     post, path = "/api/ops/queues/pause", tag = "operations",
     params(Once), request_body = PauseJobs,
@@ -163,6 +165,7 @@ pub(super) async fn pause(ops: Ops, Json(body): Json<PauseJobs>) -> Result<Json<
         queue: body.queue,
         kind: body.kind,
         lane: body.lane,
+        organization_id: body.organization_id,
         everything: body.everything,
     };
     ops.pause(&what.scope()?, body.reason.as_str(), body.until)
@@ -170,7 +173,7 @@ pub(super) async fn pause(ops: Ops, Json(body): Json<PauseJobs>) -> Result<Json<
     Ok(Done::plain())
 }
 
-/// What is meant. Exactly one of `queue`, `kind`, `lane` and `everything`.
+/// What is meant. Exactly one of `queue`, `kind`, `lane`, `organization_id` and `everything`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ResumeJobs {
@@ -180,6 +183,8 @@ pub(super) struct ResumeJobs {
     kind: Option<Text<75>>,
     /// The jobs of a lane.
     lane: Option<Text<75>>,
+    /// The jobs of an organization.
+    organization_id: Option<Text<75>>,
     /// `true`: all jobs.
     everything: Option<bool>,
 }
@@ -190,6 +195,7 @@ impl ResumeJobs {
             ("queue", &self.queue),
             ("kind", &self.kind),
             ("lane", &self.lane),
+            ("organization", &self.organization_id),
         ];
         let named = given
             .iter()
@@ -197,7 +203,8 @@ impl ResumeJobs {
         let everything = (self.everything == Some(true)).then_some(("everything", ""));
         let mut all = named.chain(everything);
         let (Some((scope, name)), None) = (all.next(), all.next()) else {
-            let detail = "must name exactly one of queue, kind, lane and everything";
+            let detail =
+                "must name exactly one of queue, kind, lane, organization_id and everything";
             return Err(Problem::field(Fault::at("", detail)));
         };
         Scope::from_columns(scope, name.to_owned())

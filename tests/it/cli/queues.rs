@@ -34,6 +34,7 @@ async fn what_is_paused_is_seen_and_resumed() {
         &["--queue", "sync"][..],
         &["--kind", "resync"],
         &["--lane", lane],
+        &["--organization", "org_1"],
         &["--everything"],
     ] {
         let (code, _, stderr) = pause(what).await;
@@ -47,7 +48,7 @@ async fn what_is_paused_is_seen_and_resumed() {
         .iter()
         .map(|pause| pause["scope"].as_str().unwrap())
         .collect();
-    assert_eq!(scopes.len(), 4, "{scopes:?}");
+    assert_eq!(scopes.len(), 5, "{scopes:?}");
     assert!(pauses.iter().all(|pause| pause["paused_until"].is_string()));
     assert_eq!(queue(&shown, "sync")["scheduled"], 1);
     assert!(
@@ -64,6 +65,7 @@ async fn what_is_paused_is_seen_and_resumed() {
         &["--queue", "sync"][..],
         &["--kind", "resync"],
         &["--lane", lane],
+        &["--organization", "org_1"],
         &["--everything"],
     ] {
         assert_eq!(
@@ -80,7 +82,7 @@ async fn what_is_paused_is_seen_and_resumed() {
         binary::json(&app, &["queues", "list"]).await["pauses"],
         json!([])
     );
-    assert_eq!(app.audited().await.len(), 8);
+    assert_eq!(app.audited().await.len(), 10);
 }
 
 #[tokio::test]

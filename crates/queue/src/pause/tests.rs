@@ -5,7 +5,7 @@ use test_support::TestDatabase;
 
 use super::*;
 use crate::{
-    JobState,
+    JobId, JobState, NewJob, enqueue,
     testing::{
         self,
         probe::{self, Act, Probe},
@@ -14,6 +14,16 @@ use crate::{
 
 fn lane(name: &str) -> Scope {
     Scope::Lane(Lane::organization(name))
+}
+
+/// A job in this lane, of this organization.
+async fn of_organization(client: &Client, lane: &str, organization_id: &str) -> JobId {
+    let job = NewJob::new(&Probe::in_lane(lane, Act::Done)).unwrap();
+    let mut connection = client.pool().acquire().await.unwrap();
+    enqueue(&mut *connection, &job.organization(organization_id))
+        .await
+        .unwrap()
+        .id
 }
 
 async fn run(client: &Client) -> usize {
@@ -30,13 +40,14 @@ async fn what_is_paused_waits_until_it_is_resumed() {
         Scope::Queue(Queue::SYNC),
         Scope::Kind("probe".to_owned()),
         lane("a"),
+        Scope::Organization("org_1".to_owned()),
     ] {
         let database = TestDatabase::new().await;
         let client = Client::new(database.pool().clone());
         pause(&client, &scope, "ops", "a look at it", None)
             .await
             .unwrap();
-        let id = probe::add(client.pool(), &Probe::in_lane("a", Act::Done)).await;
+        let id = of_organization(&client, "a", "org_1").await;
 
         assert_eq!(run(&client).await, 0, "{scope:?}");
         // Let go while it was paused: nobody looks at the lane again by itself.
@@ -68,6 +79,38 @@ async fn a_paused_lane_holds_up_no_other() {
     let state = async |id| client.get(id).await.unwrap().unwrap().state;
     assert_eq!(state(paused).await, JobState::Available);
     assert_eq!(state(other).await, JobState::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_organization_waits_in_every_lane_and_no_other_does() {
+    let database = TestDatabase::new().await;
+    let client = Client::new(database.pool().clone());
+    let scope = Scope::Organization("org_1".to_owned());
+    pause(&client, &scope, "ops", "their system is down", None)
+        .await
+        .unwrap();
+    let mut paused = Vec::new();
+    for lane in ["a", "b"] {
+        paused.push(of_organization(&client, lane, "org_1").await);
+    }
+    // In a lane that both share, too.
+    let other = of_organization(&client, "a", "org_2").await;
+
+    assert_eq!(run(&client).await, 1);
+
+    let state = async |id| client.get(id).await.unwrap().unwrap().state;
+    assert_eq!(state(other).await, JobState::Completed);
+    for id in &paused {
+        let detail = client.detail(*id).await.unwrap().unwrap();
+        assert_eq!(
+            detail.why_not_running.as_deref(),
+            Some(
+                "Paused: ops paused the organization `org_1` until somebody resumes it (their system is down)."
+            )
+        );
+    }
+    assert!(resume(&client, &scope, "ops").await.unwrap());
+    assert_eq!(run(&client).await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,6 +161,7 @@ async fn odd_names_are_refused() {
     for (scope, by, reason) in [
         (Scope::Kind(String::new()), "ops", "why"),
         (Scope::Kind("a\0b".to_owned()), "ops", "why"),
+        (Scope::Organization(String::new()), "ops", "why"),
         (Scope::Everything, "", "why"),
         (Scope::Everything, "ops", ""),
     ] {

@@ -75,6 +75,7 @@ LEFT JOIN LATERAL (
           OR (scope = 'queue' AND name = j.queue)
           OR (scope = 'kind' AND name = j.kind)
           OR (scope = 'lane' AND name = j.lane)
+          OR (scope = 'organization' AND name = j.organization_id)
       )
     -- The one that holds longest.
     ORDER BY paused_until DESC NULLS FIRST, scope

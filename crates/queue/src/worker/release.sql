@@ -48,6 +48,7 @@ CROSS JOIN LATERAL (
                         (p.scope = 'queue' AND p.name = jobs.queue)
                         OR (p.scope = 'kind' AND p.name = jobs.kind)
                         OR (p.scope = 'lane' AND p.name = ours.lane)
+                        OR (p.scope = 'organization' AND p.name = jobs.organization_id)
                     )
               )
             ORDER BY run_at
