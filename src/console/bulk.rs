@@ -185,6 +185,7 @@ fn to_query(filter: &serde_json::Value) -> String {
         ("tag", "tag"),
         ("min_attempt", "min_attempt"),
         ("error_text", "error"),
+        ("payload", "payload"),
         ("error_class", "class"),
         ("http_status", "http_status"),
         ("fingerprint", "group"),

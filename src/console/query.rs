@@ -9,11 +9,12 @@ use store::AccountId;
 use super::fault::Fault;
 
 /// The parameters that are a filter, in the order in which they are written.
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 19] = [
     "state",
     "kind",
     "queue",
     "error",
+    "payload",
     "account",
     "organization",
     "lane",
@@ -114,6 +115,7 @@ impl JobQuery {
             tag: some("tag"),
             min_attempt: self.parsed("min_attempt", "must be a number")?,
             error_text: some("error"),
+            payload: some("payload"),
             error_class: some("class"),
             http_status: self.parsed("http_status", "must be a number such as 503")?,
             fingerprint: some("group"),
@@ -196,7 +198,7 @@ mod tests {
 
     #[test]
     fn all_filters_combine_and_come_back_in_the_url() {
-        let text = "state=dead&state=retryable&kind=resync&queue=sync&error=a%26b&organization=o+1&min_attempt=2\
+        let text = "state=dead&state=retryable&kind=resync&queue=sync&error=a%26b&payload=window.pages%3D3&organization=o+1&min_attempt=2\
                     &class=timeout&http_status=503&time=finished&from=2027-01-01T00%3A00";
         let query = JobQuery::parse(&format!("{text}&tag=&unknown=1"));
 
@@ -209,6 +211,7 @@ mod tests {
             (vec!["resync".to_owned()], vec!["sync".to_owned()])
         );
         assert_eq!(filter.error_text.as_deref(), Some("a&b"));
+        assert_eq!(filter.payload.as_deref(), Some("window.pages=3"));
         assert_eq!(filter.organization_id.as_deref(), Some("o 1"));
         assert_eq!(
             (filter.min_attempt, filter.http_status),

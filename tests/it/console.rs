@@ -6,6 +6,7 @@ mod access;
 mod access_pages;
 mod attempts;
 mod bulk;
+mod finding;
 mod forms;
 mod hostile;
 mod pages;

@@ -45,6 +45,9 @@ pub(super) struct ListJobs {
     /// Part of the last error's text, in whatever case.
     #[param(inline)]
     error: Option<Value>,
+    /// What the payload holds: a path and the text there, such as `account_id=7`; without `=`, that there is something.
+    #[param(inline)]
+    payload: Option<Value>,
     /// Jobs of this linked account.
     #[param(inline)]
     account: Option<AccountId>,
@@ -134,6 +137,7 @@ impl ListJobs {
             tag: text(&self.tag),
             min_attempt: self.min_attempt,
             error_text: text(&self.error),
+            payload: text(&self.payload),
             error_class: text(&self.class),
             http_status: self.http_status,
             fingerprint: text(&self.group),

@@ -38,6 +38,9 @@ pub(super) struct Filter {
     /// Only those whose last error contains this text.
     #[arg(long, value_name = "TEXT")]
     error: Option<String>,
+    /// Only those whose payload holds this: a path and the text there, such as account_id=7, or a path alone.
+    #[arg(long, value_name = "PATH=TEXT")]
+    payload: Option<String>,
     /// Only those of this linked account (our id).
     #[arg(long, value_name = "ID")]
     account: Option<AccountId>,
@@ -106,6 +109,7 @@ impl Filter {
             min_attempt: self.min_attempt,
             max_attempt: self.max_attempt,
             error_text: self.error.clone(),
+            payload: self.payload.clone(),
             error_class: self.class.clone(),
             http_status: self.http_status,
             fingerprint: self.group.clone(),

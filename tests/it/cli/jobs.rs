@@ -37,6 +37,8 @@ async fn filters_combine_and_pages_follow_each_other() {
         "sync",
         "--kind",
         "poll_sync_status",
+        "--payload",
+        "account_id",
         "--time",
         "finished",
         "--from",

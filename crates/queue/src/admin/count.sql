@@ -23,3 +23,5 @@ WHERE place = ANY ($1)
   AND ($20::uuid IS NULL OR parent_id = $20)
   AND ($21::timestamptz IS NULL OR (created_at <= $21 AND coalesce(finished_at <= $21, true)))
   AND ($22::text IS NULL OR fingerprint = $22)
+  AND ($23::text[] IS NULL
+      OR syncline.payload_at(payload, $23) = coalesce($24, syncline.payload_at(payload, $23)))

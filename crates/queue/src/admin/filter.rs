@@ -56,6 +56,10 @@ pub struct Filter {
     /// Part of the last error's text, in whatever case.
     #[schema(min_length = 1, max_length = 300)]
     pub error_text: Option<String>,
+    /// What the payload holds: a path and the text there, such as `account_id=7` or `window.pages=3`; without `=` and
+    /// what follows, that there is something.
+    #[schema(min_length = 1, max_length = 300)]
+    pub payload: Option<String>,
     /// The class of the error that ended them.
     #[schema(min_length = 1, max_length = 300)]
     pub error_class: Option<String>,
@@ -119,12 +123,18 @@ impl Filter {
             ("tag", &self.tag),
             ("text of an error", &self.error_text),
             ("class of an error", &self.error_class),
+            ("payload", &self.payload),
             ("group of dead jobs", &self.fingerprint),
         ];
         for (what, value) in values {
             if let Some(value) = value {
                 check_name(what, value, MAX_VALUE_BYTES)?;
             }
+        }
+        let path = self.payload_path();
+        if path.is_some_and(|path| path.iter().any(String::is_empty)) {
+            let rule = "write a path and what stands there, such as account_id=7 or window.pages=3";
+            return Err(invalid("payload", rule.to_owned()));
         }
         if let (Some(min), Some(max)) = (self.min_attempt, self.max_attempt)
             && min > max
@@ -168,6 +178,17 @@ impl Filter {
         .collect()
     }
 
+    /// The names that lead to the value in the payload that is asked for.
+    pub(super) fn payload_path(&self) -> Option<Vec<String>> {
+        let (path, _) = halves(self.payload.as_deref()?);
+        Some(path.split('.').map(|name| name.trim().to_owned()).collect())
+    }
+
+    /// What must stand there; `None`: anything.
+    pub(super) fn payload_text(&self) -> Option<&str> {
+        halves(self.payload.as_deref()?).1
+    }
+
     /// Whether only running jobs are asked for.
     pub(super) fn is_of_running(&self) -> bool {
         self.states == [JobState::Running]
@@ -181,6 +202,15 @@ impl Filter {
         let last = [self.created.before, self.finished.before];
         let last = last.into_iter().flatten().min();
         first..last.map(|before| first_at(before + SLACK))
+    }
+}
+
+/// A path, and what must stand there. Only the whole text counts: whoever may look, but not see what is secret, could
+/// else find it out letter by letter.
+fn halves(payload: &str) -> (&str, Option<&str>) {
+    match payload.split_once('=') {
+        Some((path, text)) => (path, Some(text.trim())),
+        None => (payload, None),
     }
 }
 

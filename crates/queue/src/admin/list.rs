@@ -237,6 +237,7 @@ pub(super) struct Search<'a> {
     states: Option<Vec<String>>,
     lanes: Option<Vec<String>>,
     error_pattern: Option<String>,
+    payload_path: Option<Vec<String>>,
     /// Only jobs that were there, and stood as they stand, at this time.
     bound: Option<DateTime<Utc>>,
 }
@@ -259,6 +260,7 @@ impl<'a> Search<'a> {
             states: (!filter.states.is_empty()).then(|| states.collect()),
             lanes,
             error_pattern: filter.error_text.as_deref().map(containing),
+            payload_path: filter.payload_path(),
             bound,
             filter,
         })
@@ -307,6 +309,8 @@ impl<'a> Search<'a> {
             ids.start,
             i64::try_from(limit).unwrap_or(i64::MAX),
             filter.fingerprint,
+            self.payload_path.as_deref(),
+            filter.payload_text(),
         )
         .fetch_all(tx)
         .await
@@ -362,6 +366,8 @@ impl<'a> Search<'a> {
             filter.parent.map(|parent| parent.0),
             self.bound,
             filter.fingerprint,
+            self.payload_path.as_deref(),
+            filter.payload_text(),
         )
         .fetch_one(tx)
         .await

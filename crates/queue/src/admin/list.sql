@@ -31,5 +31,7 @@ WHERE place = ANY ($1)
   AND ($22::uuid IS NULL OR id < $22)
   AND ($23::uuid IS NULL OR id >= $23)
   AND ($25::text IS NULL OR fingerprint = $25)
+  AND ($26::text[] IS NULL
+      OR syncline.payload_at(payload, $26) = coalesce($27, syncline.payload_at(payload, $26)))
 ORDER BY id DESC
 LIMIT $24

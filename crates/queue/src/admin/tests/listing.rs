@@ -83,6 +83,25 @@ fn names() -> Vec<Case> {
     cases
 }
 
+fn payloads() -> Vec<Case> {
+    let of_b = |job: &JobSummary| job.lane.as_str() == "org:b";
+    vec![
+        case(|f| f.payload = Some("lane=b".into()), of_b),
+        case(|f| f.payload = Some("lane".into()), |_| true),
+        case(|f| f.payload = Some("unique".into()), |_| false),
+        case(|f| f.payload = Some("lane=%".into()), |_| false),
+        case(|f| f.payload = Some("lane.deeper=b".into()), |_| false),
+        case(
+            |f| {
+                f.payload = Some("act=fail".into());
+                f.states = vec![JobState::Dead];
+                f.lane = Some("org:b".into());
+            },
+            |job| job.state == JobState::Dead && job.lane.as_str() == "org:b",
+        ),
+    ]
+}
+
 fn states() -> Vec<Case> {
     let one = JobState::ALL.map(|state| {
         case(
@@ -169,7 +188,13 @@ async fn filters_find_what_fulfils_them_and_nothing_else() {
         assert!(jobs.iter().any(|job| job.state == state), "{state:?}");
     }
 
-    let cases = [names(), states(), errors(), numbers_and_times(&jobs)];
+    let cases = [
+        names(),
+        payloads(),
+        states(),
+        errors(),
+        numbers_and_times(&jobs),
+    ];
 
     for (filter, condition) in cases.into_iter().flatten() {
         let expected = jobs.iter().filter(|job| condition(job));
@@ -178,6 +203,31 @@ async fn filters_find_what_fulfils_them_and_nothing_else() {
         let found: Vec<_> = found.iter().map(|job| job.id).collect();
         assert_eq!(found, expected, "{filter:?}");
     }
+}
+
+#[tokio::test]
+async fn a_payload_that_cannot_be_compared_ends_no_search() {
+    let database = TestDatabase::new().await;
+    let pool = database.pool();
+    let client = client(pool);
+    let odd = probe::add(pool, &Probe::in_lane("a", Act::Done)).await;
+    let plain = probe::add(pool, &Probe::in_lane("a", Act::Done)).await;
+    sqlx::query!(
+        r#"UPDATE syncline.jobs SET payload = '{"lane": "a", "odd": "\u0000"}' WHERE id = $1"#,
+        odd.0
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+    let filter = Filter {
+        payload: Some("lane=a".to_owned()),
+        ..Filter::default()
+    };
+
+    let (found, _) = all(&client, &filter, 10).await;
+
+    let found: Vec<_> = found.iter().map(|job| job.id).collect();
+    assert_eq!(found, [plain]);
 }
 
 #[tokio::test]
@@ -254,6 +304,8 @@ async fn filters_that_cannot_be_meant_are_refused() {
         filter(&|f| f.lane = Some("a\0b".into())),
         filter(&|f| f.tag = Some("x".repeat(301))),
         filter(&|f| f.error_text = Some(String::new())),
+        filter(&|f| f.payload = Some("=7".into())),
+        filter(&|f| f.payload = Some("a..b=7".into())),
         filter(&|f| (f.min_attempt, f.max_attempt) = (Some(3), Some(2))),
         filter(&|f| f.http_status = Some(99)),
         filter(&|f| f.created = range(Some(now), now)),
