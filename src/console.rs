@@ -35,6 +35,7 @@ mod live;
 mod login;
 mod overview;
 mod page;
+mod proxy;
 mod pulse;
 mod query;
 mod queues;

@@ -4,9 +4,9 @@
 //! connection must bring a request's headers within [`HEADER_TIMEOUT`], also the next one on a kept-alive
 //! connection, and there are never more than [`MAX_CONNECTIONS`].
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Extension, Router, extract::ConnectInfo, middleware::AddExtension};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -18,6 +18,7 @@ use tokio::{
     sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Layer as _;
 
 /// From the connection, or the answer before, to the end of a request's headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,17 +47,17 @@ pub async fn serve(
         let Ok(permit) = connections.clone().acquire_owned().await else {
             break;
         };
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = shutdown.cancelled() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     rest_after(&error).await;
                     continue;
                 }
             },
         };
-        let connection = graceful.watch(connection(stream, router.clone()));
+        let connection = graceful.watch(connection(stream, peer, router.clone()));
         tasks.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection ended");
@@ -74,19 +75,24 @@ pub async fn serve(
     Ok(())
 }
 
+/// The router, told with each request who is at the other end of the connection.
+type Told = AddExtension<Router, ConnectInfo<SocketAddr>>;
+
 fn connection(
     stream: TcpStream,
+    peer: SocketAddr,
     router: Router,
-) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>> {
+) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Told>> {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
+    let told = Extension(ConnectInfo(peer)).layer(router);
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEADER_BYTES)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(told))
 }
 
 /// A connection that broke before it was accepted is nothing; a lack of descriptors needs a pause, or

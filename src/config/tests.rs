@@ -127,6 +127,31 @@ fn every_fault_is_one_line_with_key_origin_and_remedy() {
             "setting `console.session_idle` (environment variable SYNCLINE__CONSOLE__SESSION_IDLE): expected at least 1m",
         ),
         (
+            "SYNCLINE__CONSOLE__PROXY_HEADER",
+            "X-User",
+            "setting `console.trusted_proxies` (default): empty, though console.proxy_header is set; name the addresses",
+        ),
+        (
+            "SYNCLINE__CONSOLE__PROXY_HEADER",
+            "Authorization",
+            "`Authorization` is no header that a proxy tells a name in; write one such as X-Auth-Request-Email",
+        ),
+        (
+            "SYNCLINE__CONSOLE__TRUSTED_PROXIES",
+            "10.0.0.1",
+            "setting `console.proxy_header` (default): empty, though console.trusted_proxies is set",
+        ),
+        (
+            "SYNCLINE__CONSOLE__TRUSTED_PROXIES",
+            "0.0.0.0/0",
+            "that is everybody, who could then be anybody",
+        ),
+        (
+            "SYNCLINE__CONSOLE__TRUSTED_PROXIES",
+            "proxy.internal",
+            "`proxy.internal` is no network; write one such as 10.20.0.0/16",
+        ),
+        (
             "SYNCLINE__HTTP__LISSTEN",
             "x",
             "no such key; `http` has http.api_key, http.body_limit_bytes,",

@@ -20,6 +20,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use super::{
     fault::Fault,
     page::{root_of, see_other},
+    proxy,
 };
 use crate::app::App;
 use crate::ops::access::{self, Token};
@@ -194,6 +195,9 @@ async fn enter(app: &App, request: Request) -> Result<Request, Response> {
         return Err(to_login(&root, &here, is_reading && !is_live));
     };
     let present = access::who(app, &token).await.map_err(fault)?;
+    let named = proxy::named(app, headers, request.extensions());
+    // The browser may have been handed to somebody else.
+    let present = present.filter(|present| named.is_none_or(|name| name == present.actor.name));
     let Some(present) = present else {
         return Err(to_login(&root, &here, is_reading && !is_live));
     };

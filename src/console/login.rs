@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::{
     fault::Fault,
     guard::{self, Form, Theme, Visit},
-    page,
+    page, proxy,
 };
 use crate::app::App;
 use crate::ops::access::{self, Refusal, Token};
@@ -23,6 +23,8 @@ struct LoginPage {
     next: String,
     refusal: Option<String>,
     is_in_the_clear: bool,
+    /// Whom a proxy names.
+    named: Option<String>,
 }
 
 impl LoginPage {
@@ -36,6 +38,7 @@ impl LoginPage {
             theme: Theme::of(headers),
             next: next.to_owned(),
             refusal: None,
+            named: None,
             is_in_the_clear: !guard::is_local(app, headers) && !is_https && !has_origin,
         }
     }
@@ -44,7 +47,22 @@ impl LoginPage {
 pub(super) async fn show(State(app): State<App>, request: Request) -> Result<Response, Fault> {
     let query = Form::parse(request.uri().query().unwrap_or_default().as_bytes());
     let next = query.text("next").unwrap_or_default();
-    page::render(&LoginPage::of(&app, request.headers(), next))
+    let headers = request.headers();
+    let mut login = LoginPage::of(&app, headers, next);
+    login.named = proxy::named(&app, headers, request.extensions());
+    // Who just left is asked first.
+    let Some(name) = login
+        .named
+        .as_deref()
+        .filter(|_| query.text("left").is_none())
+    else {
+        return page::render(&login);
+    };
+    match access::log_in_by_proxy(&app, name).await {
+        Ok(token) => let_in(&app, headers, next, &token).await,
+        Err(Refusal::Trouble(error)) => Err(error.into()),
+        Err(refusal) => refused(login, &refusal),
+    }
 }
 
 pub(super) async fn log_in(State(app): State<App>, request: Request) -> Result<Response, Fault> {
@@ -65,12 +83,22 @@ pub(super) async fn log_in(State(app): State<App>, request: Request) -> Result<R
         Err(Refusal::Trouble(error)) => return Err(error.into()),
         Err(refusal) => return refused(LoginPage::of(&app, headers, next), &refusal),
     };
-    if let Some(old) = guard::session_token(&app, headers) {
-        access::forget(&app, &old).await?;
+    let_in(&app, headers, next, &token).await
+}
+
+/// Gives a browser its new session, and takes the old one away.
+async fn let_in(
+    app: &App,
+    headers: &HeaderMap,
+    next: &str,
+    token: &Token,
+) -> Result<Response, Fault> {
+    if let Some(old) = guard::session_token(app, headers) {
+        access::forget(app, &old).await?;
     }
     // Before it stands a dot and a slash: it leads nowhere but below our own address.
     let mut response = page::see_other(&format!("./{next}"));
-    put_cookie(&app, headers, Some(&token), response.headers_mut())?;
+    put_cookie(app, headers, Some(token), response.headers_mut())?;
     Ok(response)
 }
 
@@ -89,7 +117,7 @@ fn refused(mut login: LoginPage, refusal: &Refusal) -> Result<Response, Fault> {
             response.headers_mut().insert(header::RETRY_AFTER, after);
             StatusCode::TOO_MANY_REQUESTS
         }
-        Refusal::Unfit(_) => StatusCode::FORBIDDEN,
+        Refusal::Unfit(_) | Refusal::Stranger { .. } => StatusCode::FORBIDDEN,
         Refusal::Unknown | Refusal::Trouble(_) => StatusCode::UNAUTHORIZED,
     };
     Ok(response)
@@ -113,7 +141,7 @@ pub(super) async fn log_out(
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     access::log_out(&app, &visit.token, &visit.actor).await?;
-    let mut response = page::see_other("./login");
+    let mut response = page::see_other("./login?left=yes");
     put_cookie(&app, &headers, None, response.headers_mut())?;
     Ok(response)
 }

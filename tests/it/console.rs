@@ -11,5 +11,6 @@ mod forms;
 mod hostile;
 mod pages;
 mod pausing;
+mod proxy;
 mod roles;
 mod times;

@@ -13,6 +13,7 @@ mod receiver;
 mod routes;
 pub(crate) mod visitor;
 
+pub(crate) use answer::Answer;
 pub(crate) use app::{NewKey, SANDBOX_KEY, TestApp, WEBHOOK_SECRET};
 pub(crate) use call::Call;
 pub(crate) use examples::webhook_examples;

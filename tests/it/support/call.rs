@@ -1,6 +1,11 @@
 //! A request to the API.
 
-use axum::{body::Body, extract::Request};
+use std::net::SocketAddr;
+
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, Request},
+};
 use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 
@@ -52,6 +57,13 @@ impl Call {
         } else {
             self.0.headers_mut().append(name, value);
         }
+        self
+    }
+
+    /// From this address, as the connection shows it.
+    pub(crate) fn from(mut self, address: &str) -> Self {
+        let peer = SocketAddr::new(address.parse().unwrap(), 40_000);
+        self.0.extensions_mut().insert(ConnectInfo(peer));
         self
     }
 
