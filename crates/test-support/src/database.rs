@@ -1,6 +1,7 @@
 //! A database of a test's own.
 
 use std::io::Write;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use crate::{sql, template};
 
 /// Connections that one test may hold; the private server has 200 for all tests of a process.
 const POOL_SIZE: u32 = 16;
+
+/// How long the end of a test waits for its database to go. It takes tens of milliseconds.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A migrated database without rows, nobody else's, dropped when this value is.
 #[derive(Debug)]
@@ -100,14 +104,21 @@ async fn copy(source: &Source) -> Result<String> {
 }
 
 impl Drop for TestDatabase {
-    /// Waits until the database is gone. The test's runtime may be ending, so this uses a thread and runtime of its own.
+    /// Waits until the database is gone, but not for ever: Postgres waits for every connection of the server that is
+    /// still being opened, up to a minute, and those of a single-threaded test only go on, or are given up, once this
+    /// has returned. The thread goes on; what it leaves when the process ends is a leftover like others.
     fn drop(&mut self) {
         let (server, name) = (self.server.clone(), self.name.clone());
-        let dropped = thread::spawn(move || remove(&server, &name)).join();
-        if let Ok(Err(error)) = dropped {
-            // A test that fails has more to say than this.
-            let _ = writeln!(std::io::stderr(), "warning: {error:#}");
-        }
+        let (done, is_done) = mpsc::channel::<()>();
+        // The test's runtime may be ending, hence a thread and a runtime of its own.
+        thread::spawn(move || {
+            if let Err(error) = remove(&server, &name) {
+                // A test that fails has more to say than this.
+                let _ = writeln!(std::io::stderr(), "warning: {error:#}");
+            }
+            drop(done);
+        });
+        let _ = is_done.recv_timeout(REMOVAL_PATIENCE);
     }
 }
 

@@ -3,9 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::env;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use private_postgres::{Options, Server};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use test_support::{TestDatabase, TestServer};
 
@@ -61,6 +65,57 @@ async fn each_test_has_a_migrated_database_of_its_own() {
         .await,
         0
     );
+}
+
+/// As a task has one that was stopped on its way: on a single-threaded runtime it stays so while the test ends.
+#[tokio::test]
+async fn a_test_ends_although_a_connection_is_half_open() {
+    let (database, other) = tokio::join!(TestDatabase::new(), TestDatabase::new());
+    let mut watching = other.connect().await;
+    let options: PgConnectOptions = database.url().parse().unwrap();
+    let half_open = half_open(&options);
+    let began = Instant::now();
+
+    drop(database);
+
+    let waited = began.elapsed();
+    drop(half_open);
+    assert!(waited < Duration::from_secs(30), "{waited:?}");
+    while exists(&mut watching, options.get_database().unwrap()).await {
+        assert!(began.elapsed() < Duration::from_secs(50), "it stays");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the crate that helps to make the data of checks"
+)]
+async fn exists(connection: &mut PgConnection, database: &str) -> bool {
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+        .bind(database)
+        .fetch_one(connection)
+        .await
+        .unwrap()
+}
+
+/// Asks to be let in, and does not answer when the server asks for the password.
+fn half_open(options: &PgConnectOptions) -> TcpStream {
+    let mut stream = TcpStream::connect((options.get_host(), options.get_port())).unwrap();
+    let (user, database) = (options.get_username(), options.get_database().unwrap());
+    let wishes = format!("user\0{user}\0database\0{database}\0\0");
+    let version = 3_u32 << 16;
+    let length = u32::try_from(wishes.len() + 8).unwrap();
+    let message = [
+        &length.to_be_bytes(),
+        &version.to_be_bytes(),
+        wishes.as_bytes(),
+    ];
+    stream.write_all(&message.concat()).unwrap();
+    let mut answer = [0];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, *b"R", "a request for authentication");
+    stream
 }
 
 #[tokio::test]
