@@ -31,6 +31,7 @@ mod guard;
 mod job;
 mod jobs;
 mod keys;
+mod language;
 mod live;
 mod login;
 mod overview;
@@ -43,6 +44,7 @@ mod schedules;
 mod search;
 mod shown;
 mod times;
+mod told;
 mod users;
 mod webhooks;
 mod workers;
@@ -87,6 +89,7 @@ pub fn router(app: App) -> Router {
         .route("/console", get(overview::redirect))
         .route("/console/login", get(login::show).post(login::log_in))
         .route("/console/theme", post(login::set_theme))
+        .route("/console/reading", post(login::set_reading))
         .route("/console/assets/{name}", get(assets::serve));
     reading
         .merge(acting)

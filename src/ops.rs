@@ -21,6 +21,7 @@ pub mod users;
 pub mod webhooks;
 pub mod words;
 
+use phrases::{Phrase, say};
 use queue::JobId;
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
@@ -63,7 +64,7 @@ pub enum Error {
     },
     /// It cannot be done as things stand.
     #[error("{0}")]
-    Refused(String),
+    Refused(Phrase),
     /// There is no such thing.
     #[error("there is no such {0}")]
     Missing(&'static str),
@@ -192,8 +193,9 @@ impl Change {
             let before =
                 idempotency_keys::insert_or_get(&mut self.tx, key, &once.digest, made).await?;
             if before.is_some() {
-                let same = "another request with this Idempotency-Key is doing it: ask again";
-                return Err(Error::Refused(same.to_owned()));
+                return Err(Error::Refused(say!(
+                    "another request with this Idempotency-Key is doing it: ask again"
+                )));
             }
         }
         let entry = NewEntry {

@@ -155,7 +155,7 @@ mod tests {
 
         assert_eq!(code(&anyhow!(Unwell)), 1);
         assert_eq!(code(&anyhow!(Refused("no".to_owned()))), 65);
-        assert_eq!(code(&anyhow!(ops::Error::Refused("no".to_owned()))), 65);
+        assert_eq!(code(&anyhow!(ops::Error::Refused(phrases::say!("no")))), 65);
         assert_eq!(code(&anyhow!(invalid)), 65);
         assert_eq!(code(&anyhow!(Missing("key".to_owned()))), 66);
         assert_eq!(code(&anyhow!(ops::Error::Missing("user"))), 66);

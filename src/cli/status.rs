@@ -31,7 +31,7 @@ pub(super) async fn run(args: Args, config: &Config) -> anyhow::Result<()> {
 
 fn answer(snapshot: &Snapshot) -> anyhow::Result<Answer> {
     let findings = snapshot.findings();
-    let mut text = format!("{}\n", harmless(&snapshot.sentence()));
+    let mut text = format!("{}\n", harmless(&snapshot.sentence().to_string()));
     let troubles = findings
         .iter()
         .filter(|finding| finding.severity == Severity::Trouble);

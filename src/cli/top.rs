@@ -187,7 +187,7 @@ impl View {
     }
 
     fn sentence(&self) -> String {
-        let sentence = harmless(&self.snapshot.sentence());
+        let sentence = harmless(&self.snapshot.sentence().to_string());
         match &self.fault {
             Some(fault) => style(harmless(fault)).red().to_string(),
             None if self.snapshot.is_well() => style(sentence).green().to_string(),

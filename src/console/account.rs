@@ -7,6 +7,7 @@ use axum::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::resync::SyncType;
+use phrases::{Phrase, mark, say};
 use queue::admin::{self, Filter};
 use queue::lanes::LaneView;
 use queue::limiter::Rate;
@@ -25,7 +26,8 @@ use super::{
     jobs::{JobRow, encoded},
     page::{self, Frame},
     queues::LaneRow,
-    shown::{When, age, grouped, stamp},
+    shown::{Number, When, age, grouped},
+    told::{Said, filters},
     webhooks::DeliveryRow,
 };
 use crate::app::App;
@@ -53,16 +55,16 @@ struct AccountPage {
     status: &'static str,
     is_paused: bool,
     /// The pauses because of which it stands still.
-    holds: Vec<String>,
-    sentence: String,
+    holds: Vec<Said>,
+    sentence: Said,
     organization_query: String,
     created: When,
     synced: Option<When>,
     polled: Option<When>,
     next_poll: Option<When>,
     lane: Option<LaneRow>,
-    rate: String,
-    axis: String,
+    rate: Said,
+    axis: Said,
     models: Vec<ModelRow>,
     actions: Vec<Action>,
     jobs: Vec<JobRow>,
@@ -74,12 +76,12 @@ struct AccountPage {
 struct ModelRow {
     id: String,
     status: String,
-    proof: String,
+    proof: Said,
     proof_class: &'static str,
     refusal: Option<String>,
     windows: Vec<Rect>,
-    records: String,
-    behind: String,
+    records: Number,
+    behind: Said,
     is_late: bool,
     read: Option<When>,
 }
@@ -87,39 +89,39 @@ struct ModelRow {
 const POLL: Action = Action {
     deed: Deed::AccountPoll,
     path: "poll",
-    name: "Look now",
-    hint: "Merge is asked at once how far it is.",
+    name: mark!("Look now"),
+    hint: mark!("Merge is asked at once how far it is."),
     needs_reason: false,
     is_grave: false,
 };
 const SWEEP: Action = Action {
     deed: Deed::AccountSweep,
     path: "resync-incremental",
-    name: "Read again what changed lately",
-    hint: "What Merge changed since its last finish.",
+    name: mark!("Read again what changed lately"),
+    hint: mark!("What Merge changed since its last finish."),
     needs_reason: false,
     is_grave: false,
 };
 const RESYNC: Action = Action {
     deed: Deed::AccountResync,
     path: "resync-full",
-    name: "Read everything again",
-    hint: "Merge reads the third party anew, too, and may charge for it.",
+    name: mark!("Read everything again"),
+    hint: mark!("Merge reads the third party anew, too, and may charge for it."),
     needs_reason: true,
     is_grave: true,
 };
 const PAUSE: Action = Action {
     deed: Deed::Pause,
     path: "pause",
-    name: "Pause",
-    hint: "Nothing of this account is started meanwhile.",
+    name: mark!("Pause"),
+    hint: mark!("Nothing of this account is started meanwhile."),
     needs_reason: true,
     is_grave: false,
 };
 const RESUME: Action = Action {
     deed: Deed::Resume,
     path: "resume",
-    name: "Resume",
+    name: mark!("Resume"),
     hint: "",
     needs_reason: false,
     is_grave: false,
@@ -127,8 +129,8 @@ const RESUME: Action = Action {
 const DELETE: Action = Action {
     deed: Deed::AccountDelete,
     path: "delete",
-    name: "Delete",
-    hint: "At Merge, and here with all its records, for good.",
+    name: mark!("Delete"),
+    hint: mark!("At Merge, and here with all its records, for good."),
     needs_reason: true,
     is_grave: true,
 };
@@ -138,11 +140,11 @@ pub(super) async fn show(
     visit: Visit,
     path: RawPathParams,
 ) -> Result<Response, Fault> {
-    let id: AccountId = parameter(&path, "id", "linked account")?;
+    let id: AccountId = parameter(&path, "id", mark!("linked account"))?;
     let lane = Lane::account(id.0);
     let mut conn = app.pool.acquire().await?;
     let account = linked_accounts::find(&mut conn, id, None).await?;
-    let account = account.ok_or_else(|| Fault::missing("linked account"))?;
+    let account = account.ok_or_else(|| Fault::missing(mark!("linked account")))?;
     let proofs = prove(&mut conn, id, WINDOWS).await?;
     let about = DeliveryFilter {
         account_id: Some(id),
@@ -167,30 +169,30 @@ pub(super) async fn show(
     page.holds = pauses
         .iter()
         .filter(|pause| holds(&pause.scope, &scope, &page.account.organization_id))
-        .map(|pause| held(pause, visit.now))
+        .map(|pause| held(pause, visit.now).into())
         .collect();
     page.jobs = jobs
         .into_iter()
         .map(|job| JobRow::of(job, visit.now))
         .collect();
-    page.rate = rate_now(app.worker_settings().rate, lane_now.as_ref(), visit.now);
+    page.rate = rate_now(app.worker_settings().rate, lane_now.as_ref(), visit.now).into();
     page.lane = lane_now.map(|lane| LaneRow::of(lane, visit.now));
     page.deliveries = deliveries
         .into_iter()
         .map(|view| DeliveryRow::of(view, visit.now))
         .collect();
     page.entries = entries;
-    page::render(&page)
+    page::render(visit.reader, &page)
 }
 
 impl AccountPage {
     fn of(visit: &Visit, account: LinkedAccount, proofs: Vec<Proof>, is_paused: bool) -> Self {
         let now = visit.now;
         let axis = Axis::of(&proofs, now);
-        let sentence = sentence(&account, &proofs);
+        let sentence = sentence(&account, &proofs).into();
         let customer = account.end_user_organization_name.trim().to_owned();
         Self {
-            frame: Frame::of(visit, "accounts", customer.clone()),
+            frame: Frame::of(visit, "accounts", Phrase::verbatim(customer.clone())),
             integration: account.integration_name.clone().unwrap_or_default(),
             status: account.status.as_str(),
             is_paused,
@@ -200,7 +202,7 @@ impl AccountPage {
             synced: When::maybe(account.initial_sync_completed_at, now),
             polled: When::maybe(account.last_polled_at, now),
             next_poll: When::maybe(account.next_poll_at, now),
-            axis: format!("from {} UTC on", stamp(axis.start)),
+            axis: say!("from {start} on", start = axis.start).into(),
             models: proofs
                 .into_iter()
                 .map(|proof| ModelRow::of(proof, &axis, now))
@@ -211,7 +213,7 @@ impl AccountPage {
                 .collect(),
             holds: Vec::new(),
             lane: None,
-            rate: String::new(),
+            rate: say!("").into(),
             jobs: Vec::new(),
             deliveries: Vec::new(),
             entries: Vec::new(),
@@ -222,16 +224,24 @@ impl AccountPage {
 }
 
 /// How many requests for it may be made now.
-fn rate_now(rate: Rate, lane: Option<&LaneView>, now: DateTime<Utc>) -> String {
+fn rate_now(rate: Rate, lane: Option<&LaneView>, now: DateTime<Utc>) -> Phrase {
     let Rate { per_minute, burst } = rate;
-    let limit = format!("{per_minute} a minute, {burst} of them at once");
+    let limit = say!(
+        "{per_minute} a minute, {burst} of them at once",
+        per_minute,
+        burst
+    );
     if let Some(owner) = lane.and_then(|lane| lane.owner_process.as_deref()) {
-        return format!("{limit}; how many are left now, its worker knows ({owner})");
+        return say!(
+            "{limit}; how many are left now, its worker knows ({owner})",
+            limit,
+            owner
+        );
     }
     let free_at = lane.and_then(|lane| lane.burst_free_at);
     let until_free = free_at.and_then(|at| (at - now).to_std().ok());
     let left = rate.left(until_free.unwrap_or_default());
-    format!("{limit}; {left} are left at once now")
+    say!("{limit}; {left} are left at once now", limit, left)
 }
 
 fn actions(account: &LinkedAccount, is_paused: bool) -> Vec<Action> {
@@ -255,22 +265,24 @@ fn holds(scope: &Scope, lane: &Scope, organization_id: &str) -> bool {
     }
 }
 
-fn held(pause: &Pause, now: DateTime<Utc>) -> String {
+fn held(pause: &Pause, now: DateTime<Utc>) -> Phrase {
     let what = match pause.scope {
-        Scope::Everything => "Everything is",
-        Scope::Queue(_) => "All syncs are",
-        Scope::Organization(_) => "Its organization is",
-        Scope::Kind(_) | Scope::Lane(_) => "It is",
+        Scope::Everything => say!("Everything is paused by {by} for {since}: {reason}."),
+        Scope::Queue(_) => say!("All syncs are paused by {by} for {since}: {reason}."),
+        Scope::Organization(_) => {
+            say!("Its organization is paused by {by} for {since}: {reason}.")
+        }
+        Scope::Kind(_) | Scope::Lane(_) => say!("It is paused by {by} for {since}: {reason}."),
     };
-    let (by, since) = (&pause.paused_by, age(now - pause.paused_at));
-    let reason = pause.reason.trim_end_matches('.');
-    format!("{what} paused by {by} for {since}: {reason}.")
+    what.with("by", &pause.paused_by)
+        .with("since", age(now - pause.paused_at))
+        .with("reason", pause.reason.trim_end_matches('.'))
 }
 
 impl ModelRow {
     fn of((model, (verdict, windows)): Proof, axis: &Axis, now: DateTime<Utc>) -> Self {
         let behind = behind(&model, now);
-        let proof = told(&verdict);
+        let proof = Said::from(told(&verdict));
         let proof_class = match verdict {
             Verdict::NeverRead => "none",
             Verdict::Contiguous { .. } => "well",
@@ -301,7 +313,7 @@ impl ModelRow {
             windows: drawn,
             records: grouped(model.records.unsigned_abs()),
             is_late: behind.is_some_and(|behind| behind > LATE),
-            behind: behind.map_or_else(|| "–".to_owned(), age),
+            behind: behind.map_or_else(|| Phrase::verbatim("–"), age).into(),
             read: When::maybe(model.last_fetched_at, now),
         }
     }
@@ -313,8 +325,8 @@ pub(super) async fn act(
     path: RawPathParams,
     form: Form,
 ) -> Result<Response, Fault> {
-    let id: AccountId = parameter(&path, "id", "linked account")?;
-    let action: String = parameter(&path, "action", "action")?;
+    let id: AccountId = parameter(&path, "id", mark!("linked account"))?;
+    let action: String = parameter(&path, "action", mark!("action"))?;
     let (ops, page) = (visit.ops(&app), format!("accounts/{id}"));
     let scope = Scope::Lane(Lane::account(id.0));
     let model = form.text("model").map(str::to_owned);
@@ -337,18 +349,18 @@ pub(super) async fn act(
         "pause" => {
             let until = span_of(&form)?.map(|span| visit.now + span);
             ops.pause(&scope, form.need("reason")?, until).await?;
-            "The account is paused."
+            say!("The account is paused.")
         }
         "resume" => {
             ops.resume(&scope).await?;
-            "The account goes on."
+            say!("The account goes on.")
         }
         "delete" => {
             let typed = form.text("typed").unwrap_or_default();
             ops.delete_account(id, typed, form.need("reason")?).await?;
             done(Deed::AccountDelete)
         }
-        _ => return Err(Fault::missing("action")),
+        _ => return Err(Fault::missing(mark!("action"))),
     };
     visit.done(&app, &page, notice).await
 }

@@ -6,6 +6,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
+use phrases::{mark, say};
 use store::AccountId;
 use store::linked_accounts::{self, AccountFilter, AccountStatus, LinkedAccount};
 
@@ -15,6 +16,7 @@ use super::{
     jobs::cut,
     page::{self, Frame},
     shown::{When, short},
+    told::filters,
 };
 use crate::app::App;
 
@@ -75,13 +77,13 @@ pub(super) async fn list(
     let text = |name| query.text(name).unwrap_or_default().to_owned();
     let status = query.text("status").map(|name| {
         AccountStatus::parse(name)
-            .ok_or_else(|| Fault::field("status", "must be a status there is"))
+            .ok_or_else(|| Fault::field("status", mark!("must be a status there is")))
     });
     let filter = AccountFilter {
         organization_id: query.text("organization"),
         category: query.text("category"),
         status: status.transpose()?,
-        after: query.parsed("after", "must be a place in the list")?,
+        after: query.parsed("after", mark!("must be a place in the list"))?,
     };
     let mut conn = app.pool.acquire().await?;
     let page = linked_accounts::list(&mut conn, &filter, PAGE).await?;
@@ -92,16 +94,19 @@ pub(super) async fn list(
             &last.id.to_string(),
         )
     });
-    page::render(&AccountsPage {
-        frame: Frame::of(&visit, "accounts", "Accounts"),
-        statuses: AccountStatus::ALL.map(AccountStatus::as_str),
-        status: text("status"),
-        organization: text("organization"),
-        category: text("category"),
-        accounts: page
-            .into_iter()
-            .map(|account| AccountRow::of(account, visit.now))
-            .collect(),
-        next,
-    })
+    page::render(
+        visit.reader,
+        &AccountsPage {
+            frame: Frame::of(&visit, "accounts", say!("Accounts")),
+            statuses: AccountStatus::ALL.map(AccountStatus::as_str),
+            status: text("status"),
+            organization: text("organization"),
+            category: text("category"),
+            accounts: page
+                .into_iter()
+                .map(|account| AccountRow::of(account, visit.now))
+                .collect(),
+            next,
+        },
+    )
 }

@@ -7,6 +7,8 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 
+use phrases::mark;
+
 use super::fault::Fault;
 
 const FILES: [(&str, &str, &str); 3] = [
@@ -27,7 +29,7 @@ const FILES: [(&str, &str, &str); 3] = [
 pub(super) async fn serve(request: Request) -> Result<Response, Fault> {
     let name = request.uri().path().rsplit('/').next().unwrap_or_default();
     let found = FILES.into_iter().find(|(known, _, _)| *known == name);
-    let (_, content_type, body) = found.ok_or_else(|| Fault::missing("file"))?;
+    let (_, content_type, body) = found.ok_or_else(|| Fault::missing(mark!("file")))?;
     let digest = Sha256::digest(body);
     let tag = digest
         .iter()

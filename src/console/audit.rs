@@ -6,6 +6,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
+use phrases::{mark, say};
 use store::audit::{self, Entry, EntryFilter};
 
 use super::{
@@ -14,6 +15,7 @@ use super::{
     jobs::{cut, encoded},
     page::{self, Frame},
     shown::When,
+    told::filters,
 };
 use crate::app::App;
 
@@ -70,7 +72,7 @@ pub(super) async fn list(
     let query = Form::parse(query.unwrap_or_default().as_bytes());
     let filter = EntryFilter {
         target: query.text("target"),
-        before: query.parsed("before", "must be a place in the list")?,
+        before: query.parsed("before", mark!("must be a place in the list"))?,
     };
     let mut conn = app.pool.acquire().await?;
     let entries = audit::list(&mut conn, &filter, PAGE).await?;
@@ -78,13 +80,16 @@ pub(super) async fn list(
     let last = entries
         .last()
         .filter(|_| entries.len() == usize::from(PAGE));
-    page::render(&AuditPage {
-        frame: Frame::of(&visit, "audit", "Audit"),
-        next: last.map(|last| format!("?target={}&before={}", encoded(&target), last.position)),
-        entries: entries
-            .into_iter()
-            .map(|entry| EntryRow::of(entry, visit.now))
-            .collect(),
-        target,
-    })
+    page::render(
+        visit.reader,
+        &AuditPage {
+            frame: Frame::of(&visit, "audit", say!("Audit")),
+            next: last.map(|last| format!("?target={}&before={}", encoded(&target), last.position)),
+            entries: entries
+                .into_iter()
+                .map(|entry| EntryRow::of(entry, visit.now))
+                .collect(),
+            target,
+        },
+    )
 }

@@ -5,6 +5,7 @@ use axum::{
     extract::{RawPathParams, State},
     response::Response,
 };
+use phrases::{Phrase, mark, plural, say};
 use queue::JobId;
 use queue::admin::bulk_actions::{BulkAction, BulkId, State as Standing};
 use queue::admin::{self, Action};
@@ -16,7 +17,8 @@ use super::{
     jobs::JobRow,
     page::{self, Frame},
     query::JobQuery,
-    shown::{When, grouped, plural, stamp},
+    shown::{Number, When, grouped},
+    told::{Said, filters},
 };
 use crate::app::App;
 use crate::ops::Deed;
@@ -31,23 +33,23 @@ const ACTIONS: u16 = 100;
 struct BulkPage {
     frame: Frame,
     id: BulkId,
-    action: String,
+    /// What is to be done to how many.
+    heading: Said,
     state: &'static str,
-    sentence: String,
+    sentence: Said,
     percent: Option<u64>,
     count: i64,
-    count_shown: String,
     /// May who looks at it start it?
     may_start: bool,
     needs_typing: bool,
     is_grave: bool,
     filter: String,
     query: String,
-    bound_to: String,
+    bound_to: Said,
     by: String,
     reason: String,
-    done: String,
-    skipped: String,
+    done: Number,
+    skipped: Number,
     job_id: Option<JobId>,
     jobs: Vec<JobRow>,
 }
@@ -64,8 +66,8 @@ struct BulkRow {
     id: BulkId,
     action: String,
     state: &'static str,
-    jobs: String,
-    done: String,
+    jobs: Number,
+    done: Number,
     by: String,
     reason: String,
     started: Option<When>,
@@ -74,6 +76,16 @@ struct BulkRow {
 fn capital(action: Action) -> String {
     let name = action.as_str();
     name[..1].to_uppercase() + &name[1..]
+}
+
+/// What is to be done to how many.
+fn heading(action: Action, jobs: u64) -> Phrase {
+    match action {
+        Action::Retry => plural!("Retry {jobs} job", "Retry {jobs} jobs", jobs = jobs),
+        Action::RetryNow => plural!("Retry now {jobs} job", "Retry now {jobs} jobs", jobs = jobs),
+        Action::Cancel => plural!("Cancel {jobs} job", "Cancel {jobs} jobs", jobs = jobs),
+        Action::Delete => plural!("Delete {jobs} job", "Delete {jobs} jobs", jobs = jobs),
+    }
 }
 
 pub(super) async fn list(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
@@ -88,10 +100,13 @@ pub(super) async fn list(State(app): State<App>, visit: Visit) -> Result<Respons
         reason: bulk.bulk.request().reason.clone(),
         started: When::maybe(bulk.started_at, visit.now),
     });
-    page::render(&BulksPage {
-        bulks: rows.collect(),
-        frame: Frame::of(&visit, "audit", "Bulk actions"),
-    })
+    page::render(
+        visit.reader,
+        &BulksPage {
+            bulks: rows.collect(),
+            frame: Frame::of(&visit, "audit", say!("Bulk actions")),
+        },
+    )
 }
 
 /// Counts, and keeps what was counted.
@@ -106,10 +121,8 @@ pub(super) async fn prepare(
         "cancel" => Action::Cancel,
         "delete" => Action::Delete,
         _ => {
-            return Err(Fault::field(
-                "action",
-                "must be retry, retry_now, cancel or delete",
-            ));
+            let rule = mark!("must be retry, retry_now, cancel or delete");
+            return Err(Fault::field("action", rule));
         }
     };
     let filter = JobQuery::parse(form.text("filter").unwrap_or_default()).to_filter()?;
@@ -123,7 +136,7 @@ pub(super) async fn show(
     visit: Visit,
     path: RawPathParams,
 ) -> Result<Response, Fault> {
-    let id: BulkId = parameter(&path, "id", "bulk action")?;
+    let id: BulkId = parameter(&path, "id", mark!("bulk action"))?;
     let bulk = visit.ops(&app).bulk(id).await?;
     let mut jobs = Vec::new();
     if bulk.state == Standing::Prepared {
@@ -135,7 +148,7 @@ pub(super) async fn show(
             .or(Some(bulk.bulk.bound_to()));
         jobs = admin::list(&app.queue, &filter, None, 10).await?.jobs;
     }
-    page::render(&BulkPage::of(&visit, &bulk, jobs))
+    page::render(visit.reader, &BulkPage::of(&visit, &bulk, jobs))
 }
 
 impl BulkPage {
@@ -146,24 +159,19 @@ impl BulkPage {
         let count = bulk.jobs.unsigned_abs();
         let percent = (looked_at * 100 / count.max(1)).min(100);
         Self {
-            frame: Frame::of(
-                visit,
-                "jobs",
-                format!("{} {}", capital(action), plural(count, "job")),
-            ),
+            frame: Frame::of(visit, "jobs", heading(action, count)),
             id: bulk.id,
-            action: capital(action),
+            heading: heading(action, count).into(),
             state: bulk.state.as_str(),
-            sentence: sentence(bulk, visit.now),
+            sentence: sentence(bulk, visit.now).into(),
             percent: (bulk.state != Standing::Prepared).then_some(percent),
             count: bulk.jobs,
-            count_shown: plural(count, "job"),
             may_start: visit.actor.may(deed_of(action)),
             needs_typing: bulk.jobs > TYPED_ABOVE,
             is_grave: matches!(action, Action::Delete | Action::Cancel),
             query: to_query(&filter),
             filter: filter.to_string(),
-            bound_to: stamp(bulk.bulk.bound_to()),
+            bound_to: say!("{at}", at = bulk.bulk.bound_to()).into(),
             by: bulk.bulk.request().by.clone(),
             reason: bulk.bulk.request().reason.clone(),
             done: grouped(progress.done),
@@ -214,8 +222,8 @@ pub(super) async fn act(
     path: RawPathParams,
     form: Form,
 ) -> Result<Response, Fault> {
-    let id: BulkId = parameter(&path, "id", "bulk action")?;
-    let action: String = parameter(&path, "action", "action")?;
+    let id: BulkId = parameter(&path, "id", mark!("bulk action"))?;
+    let action: String = parameter(&path, "action", mark!("action"))?;
     let page = format!("bulk/{id}");
     match action.as_str() {
         "start" => {
@@ -224,12 +232,12 @@ pub(super) async fn act(
                 .map(|typed| typed.replace([',', ' '], ""));
             let typed = typed.and_then(|typed| typed.parse().ok());
             visit.ops(&app).start_bulk(id, typed).await?;
-            visit.done(&app, &page, "It has begun.").await
+            visit.done(&app, &page, say!("It has begun.")).await
         }
         "stop" => {
             visit.ops(&app).stop_bulk(id).await?;
             visit.done(&app, &page, done(Deed::BulkStop)).await
         }
-        _ => Err(Fault::missing("action")),
+        _ => Err(Fault::missing(mark!("action"))),
     }
 }

@@ -6,6 +6,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
+use phrases::{mark, plural, say};
 use queue::admin::groups::{self, DeadGroup};
 use queue::admin::{self, Filter};
 
@@ -15,10 +16,15 @@ use super::{
     job::parameter,
     jobs::{JobRow, cut},
     page::{self, Frame},
-    shown::{Bar, When, bars, plural},
+    shown::{Bar, Number, When, bars, grouped},
+    told::{Said, filters},
 };
 use crate::app::App;
-use crate::ops::{Deed, groups::standing, words::done};
+use crate::ops::{
+    Deed,
+    groups::standing,
+    words::{ago, done},
+};
 
 /// Groups on the page.
 const GROUPS: u16 = 200;
@@ -47,20 +53,34 @@ struct GroupRow {
     kind: String,
     class: String,
     message: String,
-    jobs: String,
-    lanes: String,
+    jobs: Number,
+    lanes: Number,
     first: When,
     last: When,
+    /// How many died of it, and where.
+    story: Said,
     bars: Vec<Bar>,
-    label: String,
+    label: Said,
     is_resolved: bool,
-    resolution: Option<String>,
+    resolution: Option<Said>,
 }
 
 impl GroupRow {
     fn of(group: DeadGroup, now: DateTime<Utc>) -> Self {
         let is_open = group.is_open();
-        let resolution = standing(&group, now);
+        let resolution = standing(&group, now).map(Said::from);
+        let story = plural!(
+            "{jobs} job dead in {lanes}, the first {first}, the last {last}.",
+            "{jobs} jobs dead in {lanes}, the first {first}, the last {last}.",
+            jobs = group.jobs.unsigned_abs(),
+            lanes = plural!(
+                "{count} lane",
+                "{count} lanes",
+                count = group.lanes.unsigned_abs()
+            ),
+            first = ago(group.first_seen_at, now),
+            last = ago(group.last_seen_at, now)
+        );
         let today: i64 = group.trend.iter().sum();
         Self {
             class: match group.http_status {
@@ -70,11 +90,12 @@ impl GroupRow {
             fingerprint: group.fingerprint,
             kind: group.kind,
             message: group.message,
-            jobs: plural(group.jobs.unsigned_abs(), "job"),
-            lanes: plural(group.lanes.unsigned_abs(), "lane"),
+            jobs: grouped(group.jobs.unsigned_abs()),
+            lanes: grouped(group.lanes.unsigned_abs()),
+            story: story.into(),
             first: When::new(group.first_seen_at, now),
             last: When::new(group.last_seen_at, now),
-            label: format!("{today} in the last 24 hours"),
+            label: say!("{count} in the last 24 hours", count = today).into(),
             bars: bars(group.trend),
             is_resolved: !is_open,
             resolution,
@@ -83,10 +104,7 @@ impl GroupRow {
 
     /// For a list: what needs little room.
     fn brief(mut self) -> Self {
-        let number = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
         self.message = cut(&self.message, 240);
-        self.jobs = number(&self.jobs);
-        self.lanes = number(&self.lanes);
         self
     }
 }
@@ -102,13 +120,16 @@ pub(super) async fn list(
     let shown = groups
         .into_iter()
         .filter(|group| shows_resolved || group.is_open());
-    page::render(&DeadPage {
-        frame: Frame::of(&visit, "dead", "Dead jobs"),
-        shows_resolved,
-        groups: shown
-            .map(|group| GroupRow::of(group, visit.now).brief())
-            .collect(),
-    })
+    page::render(
+        visit.reader,
+        &DeadPage {
+            frame: Frame::of(&visit, "dead", say!("Dead jobs")),
+            shows_resolved,
+            groups: shown
+                .map(|group| GroupRow::of(group, visit.now).brief())
+                .collect(),
+        },
+    )
 }
 
 pub(super) async fn show(
@@ -116,24 +137,27 @@ pub(super) async fn show(
     visit: Visit,
     path: RawPathParams,
 ) -> Result<Response, Fault> {
-    let fingerprint: String = parameter(&path, "fingerprint", "group of dead jobs")?;
+    let fingerprint: String = parameter(&path, "fingerprint", mark!("group of dead jobs"))?;
     let group = groups::find(&app.pool, &fingerprint).await?;
-    let gone = "group of dead jobs; all of them may have been retried or deleted";
+    let gone = mark!("group of dead jobs; all of them may have been retried or deleted");
     let group = group.ok_or_else(|| Fault::missing(gone))?;
     let filter = Filter {
         fingerprint: Some(fingerprint),
         ..Filter::default()
     };
     let newest = admin::list(&app.queue, &filter, None, NEWEST).await?;
-    page::render(&GroupPage {
-        frame: Frame::of(&visit, "dead", format!("Dead: {}", group.kind)),
-        group: GroupRow::of(group, visit.now),
-        jobs: newest
-            .jobs
-            .into_iter()
-            .map(|job| JobRow::of(job, visit.now))
-            .collect(),
-    })
+    page::render(
+        visit.reader,
+        &GroupPage {
+            frame: Frame::of(&visit, "dead", say!("Dead: {kind}", kind = &group.kind)),
+            group: GroupRow::of(group, visit.now),
+            jobs: newest
+                .jobs
+                .into_iter()
+                .map(|job| JobRow::of(job, visit.now))
+                .collect(),
+        },
+    )
 }
 
 pub(super) async fn act(
@@ -142,8 +166,8 @@ pub(super) async fn act(
     path: RawPathParams,
     form: Form,
 ) -> Result<Response, Fault> {
-    let fingerprint: String = parameter(&path, "fingerprint", "group of dead jobs")?;
-    let action: String = parameter(&path, "action", "action")?;
+    let fingerprint: String = parameter(&path, "fingerprint", mark!("group of dead jobs"))?;
+    let action: String = parameter(&path, "action", mark!("action"))?;
     match action.as_str() {
         "resolve" => {
             visit
@@ -162,6 +186,6 @@ pub(super) async fn act(
                 )
                 .await
         }
-        _ => Err(Fault::missing("action")),
+        _ => Err(Fault::missing(mark!("action"))),
     }
 }

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use askama::Template as _;
 use axum::{
     extract::Request,
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use phrases::{Phrase, say};
 
-use super::{guard::Theme, page};
+use super::{guard::Theme, language::Reader, page};
 use crate::api::Problem;
-use crate::ops::{self, words::sentence};
+use crate::ops::{
+    self,
+    words::{as_sentence, sentence},
+};
 
 /// Nothing from elsewhere, nothing inline, no frames, and no string becomes markup or code in the browser.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -38,35 +41,42 @@ pub(super) enum Fault {
         /// Of the answer.
         status: StatusCode,
         /// For people.
-        detail: String,
+        detail: Phrase,
+    },
+    /// The same, as errors are written: without a capital and an end.
+    Refused {
+        /// Of the answer.
+        status: StatusCode,
+        /// Why.
+        why: Phrase,
     },
     /// Our trouble.
     Ours(Problem),
 }
 
 impl Fault {
-    pub(super) fn told(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self::Told {
-            status,
-            detail: detail.into(),
-        }
+    pub(super) fn told(status: StatusCode, detail: Phrase) -> Self {
+        Self::Told { status, detail }
     }
 
     /// There is no such thing.
-    pub(super) fn missing(what: &str) -> Self {
-        Self::told(StatusCode::NOT_FOUND, format!("There is no such {what}."))
+    pub(super) fn missing(what: &'static str) -> Self {
+        let detail = say!("There is no such {what}.", what = Phrase::new(what));
+        Self::told(StatusCode::NOT_FOUND, detail)
     }
 
     /// A field or a parameter that cannot be meant.
-    pub(super) fn field(name: &str, rule: &str) -> Self {
-        Self::told(StatusCode::UNPROCESSABLE_ENTITY, format!("{name}: {rule}."))
+    pub(super) fn field(name: &str, rule: &'static str) -> Self {
+        // Fields are named as in addresses, which no language changes.
+        let detail = say!("{field}: {rule}.", field = name, rule = Phrase::new(rule));
+        Self::told(StatusCode::UNPROCESSABLE_ENTITY, detail)
     }
 }
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let status = match &self {
-            Self::Told { status, .. } => *status,
+            Self::Told { status, .. } | Self::Refused { status, .. } => *status,
             Self::Ours(problem) => problem.status(),
         };
         let mut response = status.into_response();
@@ -77,11 +87,22 @@ impl IntoResponse for Fault {
 
 impl From<ops::Error> for Fault {
     fn from(error: ops::Error) -> Self {
-        let detail = sentence(&error);
         match error {
-            ops::Error::Forbidden { .. } => Self::told(StatusCode::FORBIDDEN, detail),
-            ops::Error::Refused(_) => Self::told(StatusCode::CONFLICT, detail),
-            ops::Error::Missing(_) => Self::told(StatusCode::NOT_FOUND, detail),
+            ops::Error::Forbidden { deed, actor } => Self::Refused {
+                status: StatusCode::FORBIDDEN,
+                why: say!(
+                    "`{deed}` needs the role {needed}; you are {name} with the role {role}",
+                    deed = deed.as_str(),
+                    needed = Phrase::new(deed.needs().as_str()),
+                    name = actor.name,
+                    role = Phrase::new(actor.role.as_str())
+                ),
+            },
+            ops::Error::Refused(why) => Self::Refused {
+                status: StatusCode::CONFLICT,
+                why,
+            },
+            ops::Error::Missing(what) => Self::missing(what),
             ops::Error::Queue(error) => error.into(),
             ops::Error::Store(error) => Self::Ours(error.into()),
             ops::Error::Database(error) => Self::Ours(error.into()),
@@ -102,7 +123,7 @@ impl From<queue::Error> for Fault {
             }
             _ => return Self::Ours(error.into()),
         };
-        Self::told(status, sentence(&error))
+        Self::told(status, Phrase::verbatim(sentence(&error)))
     }
 }
 
@@ -126,17 +147,20 @@ impl From<askama::Error> for Fault {
 
 /// There is nothing at this address.
 pub(super) async fn nothing_here() -> Fault {
-    Fault::told(StatusCode::NOT_FOUND, "There is nothing at this address.")
+    Fault::told(
+        StatusCode::NOT_FOUND,
+        say!("There is nothing at this address."),
+    )
 }
 
 /// Middleware: gives every answer the headers that keep browsers in bounds, and every fault its page.
 pub(super) async fn dress(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
-    let theme = Theme::of(request.headers());
+    let (theme, reader) = (Theme::of(request.headers()), Reader::of(request.headers()));
     let mut response = next.run(request).await;
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
-        response = faulty(response, &path, theme);
+        response = faulty(response, &path, theme, reader);
     }
     put_headers(response.headers_mut());
     response
@@ -152,28 +176,30 @@ fn put_headers(headers: &mut HeaderMap) {
     headers.entry(header::CACHE_CONTROL).or_insert(no_store);
 }
 
-fn faulty(mut response: Response, path: &str, theme: Theme) -> Response {
+fn faulty(mut response: Response, path: &str, theme: Theme, reader: Reader) -> Response {
     let status = response.status();
     let fault = response.extensions_mut().remove::<Arc<Fault>>();
     let problem = response.extensions_mut().remove::<Arc<Problem>>();
     let detail = match (fault.as_deref(), problem.as_deref()) {
-        (Some(Fault::Told { detail, .. }), _) => detail.clone(),
+        (Some(Fault::Told { detail, .. }), _) => detail.told(reader.language),
+        (Some(Fault::Refused { why, .. }), _) => as_sentence(&why.told(reader.language)),
         (Some(Fault::Ours(problem)), _) | (None, Some(problem)) => {
             problem.log();
-            "The console could not do this just now. Nothing was changed; the log says more."
-                .to_owned()
+            say!("The console could not do this just now. Nothing was changed; the log says more.")
+                .told(reader.language)
         }
         (None, None) if response.headers().contains_key(header::CONTENT_TYPE) => return response,
-        (None, None) => "This address does not take that.".to_owned(),
+        (None, None) => say!("This address does not take that.").told(reader.language),
     };
     let page = page::Faulty {
         root: page::root_of(path),
         theme,
+        reader,
         status: status.as_u16(),
         title: status.canonical_reason().unwrap_or("Error"),
         detail: &detail,
     };
-    let body = page.render().unwrap_or(detail.clone());
+    let body = page::told(reader, &page).unwrap_or(detail.clone());
     let mut answer = (status, page::html(body)).into_response();
     if let Some(allow) = response.headers_mut().remove(header::ALLOW) {
         answer.headers_mut().insert(header::ALLOW, allow);

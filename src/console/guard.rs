@@ -16,9 +16,11 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
+use phrases::{Phrase, mark, say};
 
 use super::{
     fault::Fault,
+    language::Reader,
     page::{root_of, see_other},
     proxy,
 };
@@ -47,9 +49,9 @@ impl Theme {
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            Self::Auto => "auto",
-            Self::Light => "light",
-            Self::Dark => "dark",
+            Self::Auto => mark!("auto"),
+            Self::Light => mark!("light"),
+            Self::Dark => mark!("dark"),
         }
     }
 
@@ -86,6 +88,7 @@ pub(super) struct Visit {
     /// This page, from the console's own address.
     pub(super) here: String,
     pub(super) theme: Theme,
+    pub(super) reader: Reader,
 }
 
 impl Visit {
@@ -99,9 +102,10 @@ impl Visit {
         &self,
         app: &App,
         next: &str,
-        notice: &str,
+        notice: Phrase,
     ) -> Result<Response, Fault> {
-        access::tell(app, &self.token, Some(notice)).await?;
+        let notice = notice.told(self.reader.language);
+        access::tell(app, &self.token, Some(&notice)).await?;
         Ok(see_other(&format!("{}{next}", self.root)))
     }
 }
@@ -140,7 +144,7 @@ impl Form {
     /// A field that must not be empty.
     pub(super) fn need(&self, name: &str) -> Result<&str, Fault> {
         self.text(name)
-            .ok_or_else(|| Fault::field(name, "must not be empty"))
+            .ok_or_else(|| Fault::field(name, mark!("must not be empty")))
     }
 
     /// The address of what comes after this place in a list, with these fields as they are.
@@ -158,7 +162,7 @@ impl Form {
     pub(super) fn parsed<T: std::str::FromStr>(
         &self,
         name: &str,
-        rule: &str,
+        rule: &'static str,
     ) -> Result<Option<T>, Fault> {
         let parsed = self.text(name).map(str::parse).transpose();
         parsed.map_err(|_| Fault::field(name, rule))
@@ -207,6 +211,7 @@ async fn enter(app: &App, request: Request) -> Result<Request, Response> {
     }
     let visit = Visit {
         theme: Theme::of(headers),
+        reader: Reader::of(headers),
         actor: present.actor,
         token,
         notice,
@@ -226,8 +231,9 @@ async fn enter(app: &App, request: Request) -> Result<Request, Response> {
         .token
         .is_of_forms(form.text("token").unwrap_or_default())
     {
-        let detail =
-            "This form is not of your session: go back, load the page again, and send it anew.";
+        let detail = say!(
+            "This form is not of your session: go back, load the page again, and send it anew."
+        );
         return Err(Fault::told(StatusCode::FORBIDDEN, detail).into_response());
     }
     parts.extensions.insert(visit);
@@ -252,7 +258,7 @@ fn here(uri: &http::Uri) -> String {
 
 fn to_login(root: &str, here: &str, is_page: bool) -> Response {
     if !is_page {
-        let detail = "Your session is over: log in again. Nothing was changed.";
+        let detail = say!("Your session is over: log in again. Nothing was changed.");
         return Fault::told(StatusCode::UNAUTHORIZED, detail).into_response();
     }
     let next: String = url::form_urlencoded::byte_serialize(here.as_bytes()).collect();
@@ -265,12 +271,16 @@ pub(super) async fn read_form(headers: &HeaderMap, body: axum::body::Body) -> Re
     if !content_type.is_some_and(|value| value.starts_with(b"application/x-www-form-urlencoded")) {
         return Err(Fault::told(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "This takes forms only.",
+            say!("This takes forms only."),
         ));
     }
     let bytes = to_bytes(body, MAX_FORM_BYTES).await;
-    let bytes =
-        bytes.map_err(|_| Fault::told(StatusCode::PAYLOAD_TOO_LARGE, "The form is too large."))?;
+    let bytes = bytes.map_err(|_| {
+        Fault::told(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            say!("The form is too large."),
+        )
+    })?;
     Ok(Form::parse(&bytes))
 }
 
@@ -287,7 +297,9 @@ pub(super) fn check_origin(app: &App, headers: &HeaderMap) -> Result<(), Fault> 
     }
     Err(Fault::told(
         StatusCode::FORBIDDEN,
-        "This did not come from a page of the console. Behind a proxy, set console.public_origin.",
+        say!(
+            "This did not come from a page of the console. Behind a proxy, set console.public_origin."
+        ),
     ))
 }
 
@@ -347,7 +359,7 @@ pub(super) fn is_local(app: &App, headers: &HeaderMap) -> bool {
     is_loopback && !is_forwarded
 }
 
-fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(super) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines = headers
         .get_all(header::COOKIE)
         .iter()

@@ -6,6 +6,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use phrases::{Phrase, mark, say};
 use queue::admin::{Cancelled, Edit};
 use queue::notes::Notes;
 use queue::{JobDetail, JobId, JobState, JobView, WorkerId};
@@ -19,6 +20,7 @@ use super::{
     page::{self, Frame},
     query::parse_time,
     shown::{When, short, stamp, took},
+    told::{Said, filters},
 };
 use crate::app::App;
 use crate::ops::{Deed, jobs::told, redact, words::done};
@@ -33,7 +35,7 @@ struct JobPage {
     job: JobView,
     detail: JobDetail,
     state: &'static str,
-    why: Option<String>,
+    why: Option<Said>,
     is_waiting: bool,
     account: Option<String>,
     lane_query: String,
@@ -53,8 +55,8 @@ struct SpanRow {
     attempt: u16,
     outcome: String,
     began: When,
-    exact: String,
-    took: String,
+    exact: Said,
+    took: Said,
     worker: Option<WorkerId>,
     worker_short: String,
     class: String,
@@ -77,48 +79,48 @@ pub(super) struct Action {
 const RETRY: Action = Action {
     deed: Deed::JobRetry,
     path: "retry",
-    name: "Retry",
-    hint: "It runs again with a fresh set of attempts.",
+    name: mark!("Retry"),
+    hint: mark!("It runs again with a fresh set of attempts."),
     needs_reason: false,
     is_grave: false,
 };
 const RETRY_NOW: Action = Action {
     deed: Deed::JobRetryNow,
     path: "retry-now",
-    name: "Run now",
-    hint: "It starts at once, as far as its lane allows.",
+    name: mark!("Run now"),
+    hint: mark!("It starts at once, as far as its lane allows."),
     needs_reason: false,
     is_grave: false,
 };
 const SNOOZE: Action = Action {
     deed: Deed::JobSnooze,
     path: "snooze",
-    name: "Snooze",
-    hint: "No attempt is used.",
+    name: mark!("Snooze"),
+    hint: mark!("No attempt is used."),
     needs_reason: false,
     is_grave: false,
 };
 const EDIT: Action = Action {
     deed: Deed::JobEdit,
     path: "edit",
-    name: "Edit",
-    hint: "Time and priority; the payload stays what it was.",
+    name: mark!("Edit"),
+    hint: mark!("Time and priority; the payload stays what it was."),
     needs_reason: false,
     is_grave: false,
 };
 const CANCEL: Action = Action {
     deed: Deed::JobCancel,
     path: "cancel",
-    name: "Cancel",
-    hint: "It ends as cancelled; one that runs is asked to stop.",
+    name: mark!("Cancel"),
+    hint: mark!("It ends as cancelled; one that runs is asked to stop."),
     needs_reason: true,
     is_grave: true,
 };
 const DELETE: Action = Action {
     deed: Deed::JobDelete,
     path: "delete",
-    name: "Delete",
-    hint: "For good: it cannot be brought back.",
+    name: mark!("Delete"),
+    hint: mark!("For good: it cannot be brought back."),
     needs_reason: true,
     is_grave: true,
 };
@@ -139,7 +141,7 @@ fn actions(state: JobState) -> &'static [Action] {
 pub(super) fn parameter<T: std::str::FromStr>(
     path: &RawPathParams,
     name: &str,
-    what: &str,
+    what: &'static str,
 ) -> Result<T, Fault> {
     let found = path.iter().find(|(known, _)| *known == name);
     let parsed = found.and_then(|(_, value)| value.parse().ok());
@@ -151,11 +153,11 @@ pub(super) async fn show(
     visit: Visit,
     path: RawPathParams,
 ) -> Result<Response, Fault> {
-    let id: JobId = parameter(&path, "id", "job")?;
+    let id: JobId = parameter(&path, "id", mark!("job"))?;
     let detail = app.queue.detail(id).await?;
-    let detail = detail.ok_or_else(|| Fault::missing("job; or it went with its day"))?;
+    let detail = detail.ok_or_else(|| Fault::missing(mark!("job; or it went with its day")))?;
     let entries = entries_of(&app, &id.to_string(), visit.now).await?;
-    page::render(&JobPage::of(&visit, detail, entries))
+    page::render(visit.reader, &JobPage::of(&visit, detail, entries))
 }
 
 /// What people did to something.
@@ -183,8 +185,8 @@ impl JobPage {
             attempt: span.attempt,
             outcome: span.outcome.clone(),
             began: When::new(span.started_at, now),
-            exact: When::new(span.started_at, now).stamp(),
-            took: took(span.finished_at.unwrap_or(now) - span.started_at),
+            exact: When::new(span.started_at, now).exact(),
+            took: took(span.finished_at.unwrap_or(now) - span.started_at).into(),
             worker: span.worker,
             worker_short: span.worker.map(short).unwrap_or_default(),
             class: span.error_class.clone().unwrap_or_default(),
@@ -195,12 +197,18 @@ impl JobPage {
             message: span.message.clone().unwrap_or_default(),
             notes: span.notes.clone(),
         });
+        let why = detail.why_not_running.clone().map(Phrase::verbatim);
+        let why = why.or_else(|| told(&job, now));
         let offered = actions(job.state).iter().copied();
         let is_waiting = JobState::WAITING.contains(&job.state);
         Self {
-            frame: Frame::of(visit, "jobs", format!("{} {}", job.kind, short(job.id))),
+            frame: Frame::of(
+                visit,
+                "jobs",
+                Phrase::verbatim(format!("{} {}", job.kind, short(job.id))),
+            ),
             state: job.state.as_str(),
-            why: detail.why_not_running.clone().or_else(|| told(&job, now)),
+            why: why.map(Said::from),
             is_waiting,
             account: job.lane.as_str().strip_prefix("acct:").map(str::to_owned),
             lane_query: encoded(job.lane.as_str()),
@@ -227,8 +235,8 @@ pub(super) async fn act(
     path: RawPathParams,
     form: Form,
 ) -> Result<Response, Fault> {
-    let id: JobId = parameter(&path, "id", "job")?;
-    let action: String = parameter(&path, "action", "action")?;
+    let id: JobId = parameter(&path, "id", mark!("job"))?;
+    let action: String = parameter(&path, "action", mark!("action"))?;
     let (ops, reason) = (visit.ops(&app), form.text("reason"));
     let page = format!("jobs/{id}");
     match action.as_str() {
@@ -237,7 +245,7 @@ pub(super) async fn act(
             let notice = if lives_as == id {
                 done(Deed::JobRetry)
             } else {
-                "This new job does it again."
+                say!("This new job does it again.")
             };
             visit.done(&app, &format!("jobs/{lives_as}"), notice).await
         }
@@ -246,15 +254,16 @@ pub(super) async fn act(
             visit.done(&app, &page, done(Deed::JobRetryNow)).await
         }
         "snooze" => {
-            let span =
-                span_of(&form)?.ok_or_else(|| Fault::field("for", "must be a span of time"))?;
+            let span = span_of(&form)?
+                .ok_or_else(|| Fault::field("for", mark!("must be a span of time")))?;
             ops.snooze_job(id, visit.now + span, reason).await?;
             visit.done(&app, &page, done(Deed::JobSnooze)).await
         }
         "edit" => {
             let edit = Edit {
                 run_at: form.text("run_at").map(parse_time).transpose()?,
-                priority: form.parsed("priority", "must be a number from -32768 to 32767")?,
+                priority: form
+                    .parsed("priority", mark!("must be a number from -32768 to 32767"))?,
             };
             ops.edit_job(id, edit, reason).await?;
             visit.done(&app, &page, done(Deed::JobEdit)).await
@@ -262,7 +271,7 @@ pub(super) async fn act(
         "cancel" => {
             let notice = match ops.cancel_job(id, form.need("reason")?).await? {
                 Cancelled::Ended => done(Deed::JobCancel),
-                Cancelled::Requested => "Its worker was asked to stop it.",
+                Cancelled::Requested => say!("Its worker was asked to stop it."),
             };
             visit.done(&app, &page, notice).await
         }
@@ -270,13 +279,13 @@ pub(super) async fn act(
             ops.delete_job(id, form.need("reason")?).await?;
             visit.done(&app, "jobs", done(Deed::JobDelete)).await
         }
-        _ => Err(Fault::missing("action")),
+        _ => Err(Fault::missing(mark!("action"))),
     }
 }
 
 /// The span of time that was chosen, if one was.
 pub(super) fn span_of(form: &Form) -> Result<Option<TimeDelta>, Fault> {
-    let rule = "must be a span of time such as 1h";
+    let rule = mark!("must be a span of time such as 1h");
     let Some(text) = form.text("for") else {
         return Ok(None);
     };

@@ -6,6 +6,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
+use phrases::{mark, say};
 use queue::admin::{self, JobSummary};
 use queue::{JobId, JobState, Queue};
 
@@ -14,7 +15,8 @@ use super::{
     guard::Visit,
     page::{self, Frame},
     query::JobQuery,
-    shown::{When, short, stamp},
+    shown::{When, short},
+    told::{Said, filters},
 };
 use crate::app::App;
 use crate::ops::jobs::what_when;
@@ -38,7 +40,7 @@ struct JobsPage {
     is_paged: bool,
     next: Option<String>,
     /// How far the search has come, if it stopped before the page was full.
-    searched: Option<String>,
+    searched: Option<Said>,
 }
 
 /// A job, as a list shows it.
@@ -105,26 +107,29 @@ pub(super) async fn list(
     let page = admin::list(&app.queue, &filter, after, PAGE).await?;
     let is_full = page.jobs.len() == usize::from(PAGE);
     let searched = page.next.filter(|_| !is_full).and_then(made_at);
-    page::render(&JobsPage {
-        frame: Frame::of(&visit, "jobs", "Jobs"),
-        states: JobState::ALL.map(JobState::as_str),
-        kinds: jobs::registry().kinds(),
-        queues: Queue::ALL.map(Queue::as_str),
-        times: [
-            ("created", "being enqueued"),
-            ("run_at", "the earliest start"),
-            ("finished", "the end"),
-        ],
-        jobs: page
-            .jobs
-            .into_iter()
-            .map(|job| JobRow::of(job, visit.now))
-            .collect(),
-        is_paged: after.is_some(),
-        next: page.next.map(|id| query.after(id)),
-        searched: searched.map(stamp),
-        query,
-    })
+    page::render(
+        visit.reader,
+        &JobsPage {
+            frame: Frame::of(&visit, "jobs", say!("Jobs")),
+            states: JobState::ALL.map(JobState::as_str),
+            kinds: jobs::registry().kinds(),
+            queues: Queue::ALL.map(Queue::as_str),
+            times: [
+                ("created", mark!("being enqueued")),
+                ("run_at", mark!("the earliest start")),
+                ("finished", mark!("the end")),
+            ],
+            jobs: page
+                .jobs
+                .into_iter()
+                .map(|job| JobRow::of(job, visit.now))
+                .collect(),
+            is_paged: after.is_some(),
+            next: page.next.map(|id| query.after(id)),
+            searched: searched.map(|at| say!("Looked back to {at} so far.", at).into()),
+            query,
+        },
+    )
 }
 
 /// When a job was enqueued, by its id.

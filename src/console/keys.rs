@@ -6,6 +6,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
+use phrases::{mark, say};
 use store::ApiKeyId;
 use store::api_keys;
 
@@ -16,6 +17,7 @@ use super::{
     page::{self, Frame},
     query::parse_time,
     shown::When,
+    told::filters,
 };
 use crate::api::ApiKey;
 use crate::app::App;
@@ -72,12 +74,15 @@ async fn show(app: &App, visit: &Visit, new: Option<(String, ApiKey)>) -> Result
         .collect();
     // Stable: the newest of those that count come first.
     rows.sort_by_key(|row| !row.is_valid);
-    page::render(&KeysPage {
-        frame: Frame::of(visit, "users", "API keys"),
-        scopes: Scope::ALL.map(|scope| (scope.as_str(), scope.meaning())),
-        keys: rows,
-        new,
-    })
+    page::render(
+        visit.reader,
+        &KeysPage {
+            frame: Frame::of(visit, "users", say!("API keys")),
+            scopes: Scope::ALL.map(|scope| (scope.as_str(), scope.meaning())),
+            keys: rows,
+            new,
+        },
+    )
 }
 
 pub(super) async fn list(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
@@ -90,7 +95,7 @@ pub(super) async fn act(
     path: RawPathParams,
     form: Form,
 ) -> Result<Response, Fault> {
-    let action: String = parameter(&path, "action", "action")?;
+    let action: String = parameter(&path, "action", mark!("action"))?;
     let ops = visit.ops(&app);
     match action.as_str() {
         "create" => {
@@ -107,12 +112,12 @@ pub(super) async fn act(
             show(&app, &visit, Some((new.name, key))).await
         }
         "revoke" => {
-            let id = form.parsed("id", "must be the id of a key")?;
-            let id = id.ok_or_else(|| Fault::field("id", "must not be empty"))?;
+            let id = form.parsed("id", mark!("must be the id of a key"))?;
+            let id = id.ok_or_else(|| Fault::field("id", mark!("must not be empty")))?;
             ops.revoke_key(id).await?;
-            let notice = "The key is revoked: from now on nothing is done with it.";
+            let notice = say!("The key is revoked: from now on nothing is done with it.");
             visit.done(&app, "keys", notice).await
         }
-        _ => Err(Fault::missing("action")),
+        _ => Err(Fault::missing(mark!("action"))),
     }
 }

@@ -6,22 +6,27 @@ use axum::{
     response::Response,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use phrases::{Phrase, mark, say};
 
 use super::{
     fault::Fault,
     guard::{self, Form, Theme, Visit},
+    language::{self, Reader},
     page, proxy,
+    told::{Said, filters},
 };
 use crate::app::App;
 use crate::ops::access::{self, Refusal, Token};
+use crate::ops::words::sentence;
 
 #[derive(Debug, Template)]
 #[template(path = "login.html")]
 struct LoginPage {
     root: String,
     theme: Theme,
+    reader: Reader,
     next: String,
-    refusal: Option<String>,
+    refusal: Option<Said>,
     is_in_the_clear: bool,
     /// Whom a proxy names.
     named: Option<String>,
@@ -36,6 +41,7 @@ impl LoginPage {
         Self {
             root: "./".to_owned(),
             theme: Theme::of(headers),
+            reader: Reader::of(headers),
             next: next.to_owned(),
             refusal: None,
             named: None,
@@ -56,7 +62,7 @@ pub(super) async fn show(State(app): State<App>, request: Request) -> Result<Res
         .as_deref()
         .filter(|_| query.text("left").is_none())
     else {
-        return page::render(&login);
+        return page::render(login.reader, &login);
     };
     match access::log_in_by_proxy(&app, name).await {
         Ok(token) => let_in(&app, headers, next, &token).await,
@@ -103,14 +109,22 @@ async fn let_in(
 }
 
 fn refused(mut login: LoginPage, refusal: &Refusal) -> Result<Response, Fault> {
-    login.refusal = Some(match refusal {
-        Refusal::Unknown => "That name and password, or that key, is not known here.".to_owned(),
-        other => {
-            let text = other.to_string();
-            text[..1].to_uppercase() + &text[1..] + "."
-        }
-    });
-    let mut response = page::render(&login)?;
+    let told = match refusal {
+        Refusal::Unknown => say!("That name and password, or that key, is not known here."),
+        Refusal::TooSoon { after } => say!(
+            "Too many attempts; try again in {seconds} s.",
+            seconds = after.as_secs() + 1
+        ),
+        Refusal::Unfit(why) => say!("This key {why}.", why = Phrase::new(why)),
+        Refusal::Stranger { name } => say!(
+            "{name} is no user here; an admin can add them: {command}",
+            name,
+            command = format!("syncline users add {name} --role viewer"),
+        ),
+        Refusal::Trouble(error) => Phrase::verbatim(sentence(error)),
+    };
+    login.refusal = Some(told.into());
+    let mut response = page::render(login.reader, &login)?;
     *response.status_mut() = match refusal {
         Refusal::TooSoon { after } => {
             let after = HeaderValue::from(after.as_secs() + 1);
@@ -130,7 +144,7 @@ fn put_cookie(
     into: &mut HeaderMap,
 ) -> Result<(), Fault> {
     let cookie = guard::session_cookie(app, headers, token);
-    let cookie = cookie.ok_or_else(|| Fault::missing("session"))?;
+    let cookie = cookie.ok_or_else(|| Fault::missing(mark!("session")))?;
     into.append(header::SET_COOKIE, cookie);
     Ok(())
 }
@@ -157,5 +171,21 @@ pub(super) async fn set_theme(State(app): State<App>, request: Request) -> Resul
     response
         .headers_mut()
         .append(header::SET_COOKIE, theme.remember());
+    Ok(response)
+}
+
+/// Language and zone; a matter of this browser, too.
+pub(super) async fn set_reading(
+    State(app): State<App>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let (parts, body) = request.into_parts();
+    guard::check_origin(&app, &parts.headers)?;
+    let form = guard::read_form(&parts.headers, body).await?;
+    let next = form.text("next").unwrap_or_default();
+    let mut response = page::see_other(&format!("./{next}"));
+    for cookie in language::remember(form.text("language"), form.text("zone")) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
     Ok(response)
 }

@@ -2,14 +2,16 @@
 
 use askama::Template;
 use axum::{extract::State, response::Response};
+use phrases::say;
 use queue::rollups::{self, Window};
 
 use super::{
     fault::Fault,
     guard::Visit,
     page::{self, Frame},
-    shown::{Bar, age, bars, grouped},
+    shown::{Bar, Number, age, bars, grouped},
     times::{TimesRow, TrafficRow},
+    told::{Said, filters},
 };
 use crate::app::App;
 use crate::ops::health::{Finding, QueueState, Severity, Snapshot};
@@ -19,22 +21,39 @@ use crate::ops::health::{Finding, QueueState, Severity, Snapshot};
 struct OverviewPage {
     frame: Frame,
     is_well: bool,
-    sentence: String,
+    sentence: Said,
     /// Where to look, if the sentence tells the whole trouble; then it is not told twice.
     only: Option<String>,
     /// All that is not told by the sentence alone.
-    findings: Vec<Finding>,
+    findings: Vec<FindingRow>,
     queues: Vec<QueueRow>,
     workers: usize,
-    running: String,
-    slots: String,
-    completed_today: String,
+    in_use: Said,
+    completed_today: Number,
     windows: [&'static str; 3],
     times: Vec<TimesRow>,
     traffic: Vec<TrafficRow>,
-    budget: String,
+    budget: Said,
     is_short: bool,
-    accounts: Vec<(&'static str, String)>,
+    accounts: Vec<(&'static str, Number)>,
+}
+
+/// A finding, as it is shown.
+#[derive(Debug)]
+struct FindingRow {
+    severity: Severity,
+    sentence: Said,
+    page: String,
+}
+
+impl FindingRow {
+    fn of(finding: Finding) -> Self {
+        Self {
+            severity: finding.severity,
+            sentence: finding.sentence.into(),
+            page: finding.page,
+        }
+    }
 }
 
 /// A queue, as it is shown.
@@ -43,16 +62,16 @@ pub(super) struct QueueRow {
     pub(super) name: String,
     pub(super) is_paused: bool,
     pub(super) is_late: bool,
-    pub(super) oldest: String,
-    pub(super) available: String,
-    pub(super) running: String,
-    pub(super) slots: String,
-    pub(super) retryable: String,
-    pub(super) scheduled: String,
-    pub(super) dead: String,
-    pub(super) pace: String,
+    pub(super) oldest: Said,
+    pub(super) available: Number,
+    pub(super) running: Number,
+    pub(super) slots: Number,
+    pub(super) retryable: Number,
+    pub(super) scheduled: Number,
+    pub(super) dead: Number,
+    pub(super) pace: Said,
     pub(super) bars: Vec<Bar>,
-    pub(super) label: String,
+    pub(super) label: Said,
 }
 
 impl QueueRow {
@@ -73,9 +92,9 @@ impl QueueRow {
             is_paused: snapshot.is_paused(name),
             is_late: waited.num_minutes() >= 5,
             oldest: match queue.oldest_due {
-                None => "–".to_owned(),
-                Some(_) if waited.num_minutes() < 1 => "< 1 min".to_owned(),
-                Some(_) => age(waited),
+                None => Said::nothing(),
+                Some(_) if waited.num_minutes() < 1 => say!("< 1 min").into(),
+                Some(_) => age(waited).into(),
             },
             available: grouped(queue.available),
             running: grouped(queue.running),
@@ -83,8 +102,8 @@ impl QueueRow {
             retryable: grouped(queue.retryable),
             scheduled: grouped(queue.scheduled),
             dead: grouped(queue.dead),
-            pace: pace.map_or_else(|| "–".to_owned(), grouped),
-            label: format!("{ended} jobs ended in the last 15 minutes"),
+            pace: pace.map_or_else(Said::nothing, |pace| say!("{pace}", pace).into()),
+            label: say!("{jobs} jobs ended in the last 15 minutes", jobs = ended).into(),
             bars: bars(trend),
         }
     }
@@ -105,34 +124,47 @@ pub(super) async fn show(State(app): State<App>, visit: Visit) -> Result<Respons
         rollups.push(rollups::read(&app.pool, window, false).await?);
     }
     let (shares, allowed) = (snapshot.budget, app.config.merge.errors);
-    let sum = |number: fn(&QueueState) -> u64| grouped(snapshot.queues.values().map(number).sum());
-    page::render(&OverviewPage {
-        frame: Frame::of(&visit, "", "Overview"),
-        is_well: troubles == 0,
-        only,
-        sentence: snapshot.sentence(),
-        findings,
-        queues: QueueRow::all(&app, &snapshot),
-        workers: snapshot.working().count(),
-        running: sum(|queue| queue.running),
-        slots: sum(|queue| queue.slots),
-        completed_today: sum(|queue| queue.completed_today),
-        windows: Window::ALL.map(Window::as_str),
-        times: rollups.iter().map(TimesRow::of_all).collect(),
-        traffic: rollups.iter().map(TrafficRow::of).collect(),
-        budget: format!("{} of {allowed}", shares.permits),
-        is_short: shares.are_short,
-        accounts: snapshot
-            .accounts
-            .iter()
-            .map(|count| {
-                (
-                    count.status.as_str(),
-                    grouped(count.accounts.unsigned_abs()),
-                )
-            })
-            .collect(),
-    })
+    let in_hand = say!("{some} of {all}", some = shares.permits, all = allowed);
+    let budget = if shares.are_short {
+        say!("{in_hand}, and requests wait for more", in_hand)
+    } else {
+        in_hand
+    };
+    let sum = |number: fn(&QueueState) -> u64| snapshot.queues.values().map(number).sum::<u64>();
+    page::render(
+        visit.reader,
+        &OverviewPage {
+            frame: Frame::of(&visit, "", say!("Overview")),
+            is_well: troubles == 0,
+            only,
+            sentence: snapshot.sentence().into(),
+            findings: findings.into_iter().map(FindingRow::of).collect(),
+            queues: QueueRow::all(&app, &snapshot),
+            workers: snapshot.working().count(),
+            in_use: say!(
+                "{some} of {all}",
+                some = sum(|queue| queue.running),
+                all = sum(|queue| queue.slots)
+            )
+            .into(),
+            completed_today: grouped(sum(|queue| queue.completed_today)),
+            windows: Window::ALL.map(Window::as_str),
+            times: rollups.iter().map(TimesRow::of_all).collect(),
+            traffic: rollups.iter().map(TrafficRow::of).collect(),
+            budget: budget.into(),
+            is_short: shares.are_short,
+            accounts: snapshot
+                .accounts
+                .iter()
+                .map(|count| {
+                    (
+                        count.status.as_str(),
+                        grouped(count.accounts.unsigned_abs()),
+                    )
+                })
+                .collect(),
+        },
+    )
 }
 
 /// The console's address without its slash, from which relative links would lead elsewhere.

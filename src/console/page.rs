@@ -1,33 +1,39 @@
 //! What all pages have in common.
 
+use std::any::Any;
+
 use askama::Template;
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use http::{HeaderValue, StatusCode, header};
+use phrases::{Part, Phrase, mark, say};
 
 use super::{
     fault::Fault,
     guard::{Theme, Visit},
+    language::Reader,
+    told::{READER, Said, filters},
 };
 use crate::ops::{Deed, Role};
 
 /// The pages of the bar: address, name, key behind `g`.
 const TABS: [(&str, &str, char); 10] = [
-    ("", "Overview", 'o'),
-    ("jobs", "Jobs", 'j'),
-    ("dead", "Dead", 'd'),
-    ("queues", "Queues", 'q'),
-    ("workers", "Workers", 'w'),
-    ("schedules", "Schedules", 's'),
-    ("webhooks", "Webhooks", 'h'),
-    ("accounts", "Accounts", 'a'),
-    ("users", "Access", 'c'),
-    ("audit", "Audit", 'u'),
+    ("", mark!("Overview"), 'o'),
+    ("jobs", mark!("Jobs"), 'j'),
+    ("dead", mark!("Dead"), 'd'),
+    ("queues", mark!("Queues"), 'q'),
+    ("workers", mark!("Workers"), 'w'),
+    ("schedules", mark!("Schedules"), 's'),
+    ("webhooks", mark!("Webhooks"), 'h'),
+    ("accounts", mark!("Accounts"), 'a'),
+    ("users", mark!("Access"), 'c'),
+    ("audit", mark!("Audit"), 'u'),
 ];
 
 /// What stands around a page's own.
 #[derive(Debug)]
 pub(super) struct Frame {
-    pub(super) title: String,
+    pub(super) title: Said,
     pub(super) tabs: &'static [(&'static str, &'static str, char)],
     /// Address of the tab that is marked.
     pub(super) tab: &'static str,
@@ -39,14 +45,17 @@ pub(super) struct Frame {
     pub(super) actor: String,
     pub(super) role: Role,
     pub(super) notice: Option<String>,
-    /// The database's clock.
-    pub(super) now: String,
+    /// When it was read, by the database's clock.
+    pub(super) at: Said,
+    /// Who they are.
+    pub(super) you: Said,
+    pub(super) reader: Reader,
     /// This page, from the console's own address.
     pub(super) here: String,
 }
 
 impl Frame {
-    pub(super) fn of(visit: &Visit, tab: &'static str, title: impl Into<String>) -> Self {
+    pub(super) fn of(visit: &Visit, tab: &'static str, title: Phrase) -> Self {
         Self {
             title: title.into(),
             tabs: &TABS,
@@ -57,7 +66,14 @@ impl Frame {
             actor: visit.actor.name.clone(),
             role: visit.actor.role,
             notice: visit.notice.clone(),
-            now: visit.now.format("%H:%M:%S").to_string(),
+            at: say!("at {now}", now = clock(visit.now)).into(),
+            you: say!(
+                "You are {name}, {role}",
+                name = &visit.actor.name,
+                role = Phrase::new(visit.actor.role.as_str())
+            )
+            .into(),
+            reader: visit.reader,
             here: visit.here.clone(),
         }
     }
@@ -85,8 +101,22 @@ pub(super) fn html(body: String) -> Response {
 }
 
 /// Renders a page.
-pub(super) fn render(page: &impl Template) -> Result<Response, Fault> {
-    Ok(html(page.render()?))
+pub(super) fn render(reader: Reader, page: &impl Template) -> Result<Response, Fault> {
+    Ok(html(told(reader, page)?))
+}
+
+/// A page as this reader reads it.
+pub(super) fn told(reader: Reader, page: &impl Template) -> askama::Result<String> {
+    let reader: &dyn Any = &reader;
+    page.render_with_values(&(READER, reader))
+}
+
+/// Hour to second.
+fn clock(at: DateTime<Utc>) -> Part {
+    Part::Time {
+        at,
+        pattern: mark!("%H:%M:%S UTC"),
+    }
 }
 
 /// Sends the browser to another address, by GET.
@@ -104,6 +134,7 @@ pub(super) struct Faulty<'a> {
     pub(super) root: String,
     pub(super) theme: Theme,
     pub(super) status: u16,
+    pub(super) reader: Reader,
     pub(super) title: &'a str,
     pub(super) detail: &'a str,
 }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use http::StatusCode;
+use phrases::{mark, say};
 use queue::admin::{Filter, TimeRange};
 use queue::{JobId, JobState, Lane, WorkerId};
 use store::AccountId;
@@ -96,7 +97,7 @@ impl JobQuery {
 
     /// The place in the list.
     pub(super) fn place(&self) -> Result<Option<JobId>, Fault> {
-        self.parsed("after", "must be a place in the list")
+        self.parsed("after", mark!("must be a place in the list"))
     }
 
     /// As the queue takes it.
@@ -113,24 +114,27 @@ impl JobQuery {
             lane: some("lane"),
             organization_id: some("organization"),
             tag: some("tag"),
-            min_attempt: self.parsed("min_attempt", "must be a number")?,
+            min_attempt: self.parsed("min_attempt", mark!("must be a number"))?,
             error_text: some("error"),
             payload: some("payload"),
             error_class: some("class"),
-            http_status: self.parsed("http_status", "must be a number such as 503")?,
+            http_status: self.parsed("http_status", mark!("must be a number such as 503"))?,
             fingerprint: some("group"),
             worker: self
-                .parsed("worker", "must be the id of a worker")?
+                .parsed("worker", mark!("must be the id of a worker"))?
                 .map(WorkerId),
-            parent: self.parsed("parent", "must be the id of a job")?,
+            parent: self.parsed("parent", mark!("must be the id of a job"))?,
             ..Filter::default()
         };
         if let Some(account) =
-            self.parsed::<AccountId>("account", "must be our id of an account")?
+            self.parsed::<AccountId>("account", mark!("must be our id of an account"))?
         {
             let lane = Lane::account(account.0).as_str().to_owned();
             if filter.lane.as_ref().is_some_and(|other| *other != lane) {
-                return Err(Fault::field("lane", "is another than that of the account"));
+                return Err(Fault::field(
+                    "lane",
+                    mark!("is another than that of the account"),
+                ));
             }
             filter.lane = Some(lane);
         }
@@ -142,7 +146,12 @@ impl JobQuery {
             "" | "created" => filter.created = range,
             "run_at" => filter.run_at = range,
             "finished" => filter.finished = range,
-            _ => return Err(Fault::field("time", "must be created, run_at or finished")),
+            _ => {
+                return Err(Fault::field(
+                    "time",
+                    mark!("must be created, run_at or finished"),
+                ));
+            }
         }
         Ok(filter)
     }
@@ -157,12 +166,16 @@ impl JobQuery {
             let state = JobState::ALL
                 .into_iter()
                 .find(|state| state.as_str() == name);
-            state.ok_or_else(|| Fault::field("state", "must be a state of jobs"))
+            state.ok_or_else(|| Fault::field("state", mark!("must be a state of jobs")))
         };
         self.all("state").into_iter().map(named).collect()
     }
 
-    fn parsed<T: std::str::FromStr>(&self, name: &str, rule: &str) -> Result<Option<T>, Fault> {
+    fn parsed<T: std::str::FromStr>(
+        &self,
+        name: &str,
+        rule: &'static str,
+    ) -> Result<Option<T>, Fault> {
         match self.text(name) {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|_| Fault::field(name, rule)),
@@ -187,7 +200,7 @@ pub(super) fn parse_time(text: &str) -> Result<DateTime<Utc>, Fault> {
         .map(|time| time.and_utc())
         .or_else(|| text.parse().ok());
     time.ok_or_else(|| {
-        let detail = format!("`{text}` is no time: write it as 2027-01-31T23:59.");
+        let detail = say!("`{text}` is no time: write it as 2027-01-31T23:59.", text);
         Fault::told(StatusCode::UNPROCESSABLE_ENTITY, detail)
     })
 }

@@ -6,6 +6,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
+use phrases::{mark, plural, say};
 use queue::lanes::{self, LaneView};
 use queue::pause::{Pause, Scope};
 use queue::rollups::{self, Window};
@@ -19,11 +20,12 @@ use super::{
     page::{self, Frame},
     shown::When,
     times::{self, TimesRow},
+    told::{Said, filters},
 };
 use crate::app::App;
 use crate::ops::Deed;
 use crate::ops::health::Snapshot;
-use crate::ops::words::{done, plural_were};
+use crate::ops::words::done;
 
 /// Lanes of each sort on the page.
 const LANES: u16 = 50;
@@ -71,6 +73,9 @@ pub(super) struct LaneRow {
     pub(super) query: String,
     pub(super) account: Option<String>,
     pub(super) crashes: i16,
+    pub(super) crashed: Said,
+    /// What runs in it and waits for it.
+    pub(super) load: Said,
     pub(super) running: i64,
     pub(super) due: String,
     pub(super) scheduled: i64,
@@ -88,14 +93,25 @@ impl LaneRow {
         } else {
             ""
         };
+        let due = format!("{}{most}", lane.due);
+        let load = say!("{running} running, {due} due, {scheduled} scheduled")
+            .with("running", lane.running)
+            .with("due", &due)
+            .with("scheduled", lane.scheduled);
+        let load = match &lane.owner_process {
+            Some(worker) => say!("{load}, with {worker}", load, worker),
+            None => load,
+        };
         let blocked_until = lane.blocked_until.filter(|until| *until > now);
         Self {
             query: encoded(&name),
             account: name.strip_prefix("acct:").map(str::to_owned),
             name,
             crashes: lane.crashes,
+            crashed: say!("{crashes} crashes", crashes = i64::from(lane.crashes)).into(),
+            load: load.into(),
             running: lane.running,
-            due: format!("{}{most}", lane.due),
+            due,
             scheduled: lane.scheduled,
             oldest: When::maybe(lane.oldest_due_at, now),
             worker: lane.owner_process.unwrap_or_default(),
@@ -118,26 +134,30 @@ pub(super) async fn show(
     let window = Window::ALL
         .into_iter()
         .find(|window| window.as_str() == named);
-    let window = window.ok_or_else(|| Fault::field("window", "must be 1h, 24h or 7d"))?;
+    let window = window.ok_or_else(|| Fault::field("window", mark!("must be 1h, 24h or 7d")))?;
     let rollup = rollups::read(&app.pool, window, true).await?;
     let snapshot = Snapshot::take(&app.pool, visit.now).await?;
     let lanes = lanes::list(&app.pool, LANES).await?;
-    page::render(&QueuesPage {
-        frame: Frame::of(&visit, "queues", "Queues and lanes"),
-        queues: QueueRow::all(&app, &snapshot),
-        pauses: snapshot
-            .pauses
-            .into_iter()
-            .map(|pause| PauseRow::of(pause, visit.now))
-            .collect(),
-        windows: Window::ALL.map(|other| (other.as_str(), times::in_words(other), other == window)),
-        times: TimesRow::of_queues(&rollup),
-        kinds: jobs::registry().kinds(),
-        lanes: lanes
-            .into_iter()
-            .map(|lane| LaneRow::of(lane, visit.now))
-            .collect(),
-    })
+    page::render(
+        visit.reader,
+        &QueuesPage {
+            frame: Frame::of(&visit, "queues", say!("Queues and lanes")),
+            queues: QueueRow::all(&app, &snapshot),
+            pauses: snapshot
+                .pauses
+                .into_iter()
+                .map(|pause| PauseRow::of(pause, visit.now))
+                .collect(),
+            windows: Window::ALL
+                .map(|other| (other.as_str(), times::in_words(other), other == window)),
+            times: TimesRow::of_queues(&rollup),
+            kinds: jobs::registry().kinds(),
+            lanes: lanes
+                .into_iter()
+                .map(|lane| LaneRow::of(lane, visit.now))
+                .collect(),
+        },
+    )
 }
 
 pub(super) async fn act(
@@ -146,22 +166,24 @@ pub(super) async fn act(
     path: RawPathParams,
     form: Form,
 ) -> Result<Response, Fault> {
-    let action: String = parameter(&path, "action", "action")?;
+    let action: String = parameter(&path, "action", mark!("action"))?;
     if action == "check-counts" {
         let differences = visit.ops(&app).check_counts().await?;
         let notice = match differences.len() as u64 {
-            0 => done(Deed::CountsCheck).to_owned(),
-            wrong => format!(
-                "{} wrong, and put right: see the audit log.",
-                plural_were(wrong, "count")
+            0 => done(Deed::CountsCheck),
+            wrong => plural!(
+                "{counts} count was wrong, and put right: see the audit log.",
+                "{counts} counts were wrong, and put right: see the audit log.",
+                counts = wrong
             ),
         };
-        return visit.done(&app, "queues", &notice).await;
+        return visit.done(&app, "queues", notice).await;
     }
     let (kind, name) = (form.need("scope")?, form.text("name").unwrap_or_default());
     let name = if kind == "everything" { "" } else { name };
     let scope = Scope::from_columns(kind, name.to_owned());
-    let scope = scope.ok_or_else(|| Fault::field("name", "must be that of a queue there is"))?;
+    let scope =
+        scope.ok_or_else(|| Fault::field("name", mark!("must be that of a queue there is")))?;
     match action.as_str() {
         "pause" => {
             let until = span_of(&form)?.map(|span| visit.now + span);
@@ -176,6 +198,6 @@ pub(super) async fn act(
             visit.ops(&app).resume(&scope).await?;
             visit.done(&app, "queues", done(Deed::Resume)).await
         }
-        _ => Err(Fault::missing("action")),
+        _ => Err(Fault::missing(mark!("action"))),
     }
 }

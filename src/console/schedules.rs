@@ -6,6 +6,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
+use phrases::{mark, say};
 use queue::JobId;
 use queue::schedule::{self, ScheduleView};
 
@@ -16,6 +17,7 @@ use super::{
     jobs::encoded,
     page::{self, Frame},
     shown::{When, age},
+    told::{Said, filters},
 };
 use crate::app::App;
 use crate::ops::Deed;
@@ -42,17 +44,17 @@ struct ScheduleRow {
     last: Option<When>,
     last_job: Option<JobId>,
     next: Vec<When>,
-    missed: String,
-    pause: Option<String>,
-    edited: Option<String>,
+    missed: Said,
+    pause: Option<Said>,
+    edited: Option<Said>,
     declared: String,
 }
 
 impl ScheduleRow {
     fn of(view: ScheduleView, now: DateTime<Utc>) -> Self {
         let until = |until: Option<DateTime<Utc>>| match until {
-            Some(until) => format!("until {} UTC", super::shown::stamp(until)),
-            None => "until somebody resumes it".to_owned(),
+            Some(until) => say!("until {at}", at = until),
+            None => say!("until somebody resumes it"),
         };
         Self {
             state: state(&view),
@@ -67,18 +69,25 @@ impl ScheduleRow {
                 .into_iter()
                 .map(|run| When::new(run, now))
                 .collect(),
-            missed: missed(view.timing.missed),
+            missed: missed(view.timing.missed).into(),
             pause: view.paused.map(|pause| {
-                let (by, reason) = (&pause.by, &pause.reason);
-                format!(
-                    "by {by} {} ago, {}: {reason}",
-                    age(now - pause.at),
-                    until(pause.until)
+                say!(
+                    "by {by} {age} ago, {until}: {reason}",
+                    by = &pause.by,
+                    age = age(now - pause.at),
+                    until = until(pause.until),
+                    reason = &pause.reason
                 )
+                .into()
             }),
             edited: view.overridden.map(|edit| {
-                let (by, reason) = (&edit.by, &edit.reason);
-                format!("by {by} {} ago: {reason}", age(now - edit.at))
+                say!(
+                    "by {by} {age} ago: {reason}",
+                    by = &edit.by,
+                    age = age(now - edit.at),
+                    reason = &edit.reason
+                )
+                .into()
             }),
             declared: format!("{} {}", view.declared.cron, view.declared.time_zone),
             path: encoded(&view.name),
@@ -89,13 +98,16 @@ impl ScheduleRow {
 
 pub(super) async fn list(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
     let schedules = schedule::list(&app.pool).await?;
-    page::render(&SchedulesPage {
-        frame: Frame::of(&visit, "schedules", "Schedules"),
-        schedules: schedules
-            .into_iter()
-            .map(|view| ScheduleRow::of(view, visit.now))
-            .collect(),
-    })
+    page::render(
+        visit.reader,
+        &SchedulesPage {
+            frame: Frame::of(&visit, "schedules", say!("Schedules")),
+            schedules: schedules
+                .into_iter()
+                .map(|view| ScheduleRow::of(view, visit.now))
+                .collect(),
+        },
+    )
 }
 
 pub(super) async fn act(
@@ -104,14 +116,14 @@ pub(super) async fn act(
     path: RawPathParams,
     form: Form,
 ) -> Result<Response, Fault> {
-    let name: String = parameter(&path, "name", "schedule")?;
-    let action: String = parameter(&path, "action", "action")?;
+    let name: String = parameter(&path, "name", mark!("schedule"))?;
+    let action: String = parameter(&path, "action", mark!("action"))?;
     let (ops, page) = (visit.ops(&app), format!("schedules#schedule-{name}"));
     match action.as_str() {
         "run" => {
             let job = ops.run_schedule(&name, form.need("reason")?).await?;
             visit
-                .done(&app, &format!("jobs/{job}"), "This is its job.")
+                .done(&app, &format!("jobs/{job}"), say!("This is its job."))
                 .await
         }
         "pause" => {
@@ -135,6 +147,6 @@ pub(super) async fn act(
             ops.reset_schedule(&name).await?;
             visit.done(&app, &page, done(Deed::ScheduleReset)).await
         }
-        _ => Err(Fault::missing("action")),
+        _ => Err(Fault::missing(mark!("action"))),
     }
 }

@@ -5,12 +5,14 @@ use axum::{
     extract::{RawQuery, State},
     response::Response,
 };
+use phrases::say;
 
 use super::{
     fault::Fault,
     guard::{Form, Visit},
     jobs::encoded,
     page::{self, Frame},
+    told::{Said, filters},
 };
 use crate::app::App;
 use crate::ops::search::Found;
@@ -19,7 +21,7 @@ use crate::ops::search::Found;
 #[template(path = "search.html")]
 struct SearchPage {
     frame: Frame,
-    sentence: String,
+    sentence: Said,
 }
 
 pub(super) async fn find(
@@ -34,14 +36,20 @@ pub(super) async fn find(
         return Ok(page::see_other(&format!("{}{page}", visit.root)));
     }
     let sentence = if text.is_empty() {
-        "Nothing was asked for.".to_owned()
+        say!("Nothing was asked for.")
     } else {
-        format!("Nothing here has the id “{text}”, or it is kept no longer.")
+        say!(
+            "Nothing here has the id “{text}”, or it is kept no longer.",
+            text
+        )
     };
-    page::render(&SearchPage {
-        frame: Frame::of(&visit, "", "Search"),
-        sentence,
-    })
+    page::render(
+        visit.reader,
+        &SearchPage {
+            frame: Frame::of(&visit, "", say!("Search")),
+            sentence: sentence.into(),
+        },
+    )
 }
 
 fn page_of(found: &Found) -> String {

@@ -2,11 +2,37 @@
 
 use std::{fmt, time::Duration};
 
-use askama::filters::HtmlSafe;
+use askama::{FastWritable, Values, filters::HtmlSafe};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use phrases::{Part, Phrase, Voice, say};
 
+use super::language::{Language, Reader};
+use super::told::{Said, reader};
 use crate::ops::words::ago;
-pub(super) use crate::ops::words::{age, grouped, plural, stamp, took};
+pub(super) use crate::ops::words::{age, stamp, took};
+
+/// A number, as it is written in the reader's language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Number(pub(super) u64);
+
+pub(super) fn grouped(number: u64) -> Number {
+    Number(number)
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&Reader::default().language.number(self.0, 0))
+    }
+}
+
+impl FastWritable for Number {
+    fn write_into(&self, dest: &mut dyn fmt::Write, values: &dyn Values) -> askama::Result<()> {
+        Ok(dest.write_str(&reader(values).language.number(self.0, 0))?)
+    }
+}
+
+/// Digits only.
+impl HtmlSafe for Number {}
 
 /// A time as `3 min ago` or `in 4 s`, with the time itself for programs and for those who point at it.
 #[derive(Debug, Clone, Copy)]
@@ -25,19 +51,27 @@ impl When {
     }
 
     /// Year to second.
-    pub(super) fn stamp(&self) -> String {
-        stamp(self.at)
+    pub(super) fn exact(&self) -> Said {
+        say!("{at}", at = self.at).into()
+    }
+
+    fn told(&self, language: &Language) -> String {
+        let machine = self.at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let exact = self.exact().told(language);
+        let told = ago(self.at, self.now).told(language);
+        format!(r#"<time datetime="{machine}" title="{exact}">{told}</time>"#)
+    }
+}
+
+impl FastWritable for When {
+    fn write_into(&self, dest: &mut dyn fmt::Write, values: &dyn Values) -> askama::Result<()> {
+        Ok(dest.write_str(&self.told(reader(values).language))?)
     }
 }
 
 impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let machine = self.at.to_rfc3339_opts(SecondsFormat::Millis, true);
-        let (exact, told) = (stamp(self.at), ago(self.at, self.now));
-        write!(
-            f,
-            r#"<time datetime="{machine}" title="{exact} UTC">{told}</time>"#
-        )
+        f.write_str(&self.told(Reader::default().language))
     }
 }
 
@@ -45,14 +79,25 @@ impl fmt::Display for When {
 impl HtmlSafe for When {}
 
 /// How long something takes, with two digits that matter: `0.4 ms`, `12 ms`, `1.3 s`, `4 min`.
-pub(super) fn span(time: Duration) -> String {
+pub(super) fn span(time: Duration) -> Said {
     let millis = time.as_secs_f64() * 1_000.0;
-    match millis {
-        ..9.95 => format!("{millis:.1} ms"),
-        9.95..999.5 => format!("{millis:.0} ms"),
-        999.5..9_950.0 => format!("{:.1} s", millis / 1_000.0),
+    let tenths = |digits| Part::Number { digits, places: 1 };
+    let told: Phrase = match millis {
+        ..9.95 => say!("{millis} ms", millis = tenths(rounded(millis * 10.0))),
+        9.95..999.5 => say!("{millis} ms", millis = rounded(millis)),
+        999.5..9_950.0 => say!("{seconds} s", seconds = tenths(rounded(millis / 100.0))),
         _ => age(TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX)),
-    }
+    };
+    told.into()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a few thousand, and not negative"
+)]
+fn rounded(number: f64) -> u64 {
+    number.round() as u64
 }
 
 /// The first of an id's characters that differ between ids of one day, behind an ellipsis.
@@ -126,7 +171,7 @@ mod tests {
             (240_000_000, "4 min"),
         ];
         for (micros, expected) in cases {
-            assert_eq!(span(Duration::from_micros(micros)), expected);
+            assert_eq!(span(Duration::from_micros(micros)).to_string(), expected);
         }
     }
 

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use phrases::{mark, say};
 use queue::rollups::{Histogram, Measure, Rollup, Series, Window};
 
-use super::shown::{Bar, bars, grouped, span};
+use super::shown::{Bar, Number, bars, grouped, span};
+use super::told::Said;
 
 /// What was measured of something, as it is shown.
 #[derive(Debug)]
@@ -12,13 +14,13 @@ pub(super) struct TimesRow {
     pub(super) name: String,
     /// Whether it is one kind of its queue.
     pub(super) is_kind: bool,
-    pub(super) completed: String,
-    pub(super) failed: String,
+    pub(super) completed: Number,
+    pub(super) failed: Number,
     pub(super) has_failed: bool,
-    pub(super) wait: [String; 2],
-    pub(super) run: [String; 2],
+    pub(super) wait: [Said; 2],
+    pub(super) run: [Said; 2],
     pub(super) bars: Vec<Bar>,
-    pub(super) label: String,
+    pub(super) label: Said,
 }
 
 impl TimesRow {
@@ -61,7 +63,7 @@ impl TimesRow {
             has_failed: failures > 0,
             wait: quantiles(of(Measure::Wait).map(|series| &series.total), [0.5, 0.95]),
             run: quantiles(Some(&run), [0.5, 0.95]),
-            label: format!("{} completed", grouped(count(completed))),
+            label: say!("{jobs} completed", jobs = count(completed)).into(),
             bars: bars(spans(completed, rollup.window)),
         }
     }
@@ -71,14 +73,14 @@ impl TimesRow {
 #[derive(Debug)]
 pub(super) struct TrafficRow {
     pub(super) name: &'static str,
-    pub(super) webhooks: String,
-    pub(super) acknowledged: [String; 2],
-    pub(super) limiter_waits: String,
-    pub(super) limiter: [String; 2],
-    pub(super) errors: String,
-    pub(super) put_off: String,
+    pub(super) webhooks: Number,
+    pub(super) acknowledged: [Said; 2],
+    pub(super) limiter_waits: Number,
+    pub(super) limiter: [Said; 2],
+    pub(super) errors: Number,
+    pub(super) put_off: Number,
     pub(super) bars: Vec<Bar>,
-    pub(super) label: String,
+    pub(super) label: Said,
 }
 
 impl TrafficRow {
@@ -94,7 +96,7 @@ impl TrafficRow {
             limiter: quantiles(limiter.map(|series| &series.total), [0.5, 0.95]),
             errors: grouped(count(of(Measure::ErrorAnswer))),
             put_off: grouped(count(of(Measure::BudgetExhausted))),
-            label: format!("{} webhooks", grouped(count(webhooks))),
+            label: say!("{webhooks} webhooks", webhooks = count(webhooks)).into(),
             bars: bars(spans(webhooks, rollup.window)),
         }
     }
@@ -103,9 +105,9 @@ impl TrafficRow {
 /// A window as a link's text.
 pub(super) fn in_words(window: Window) -> &'static str {
     match window {
-        Window::Hour => "1 hour",
-        Window::Day => "24 hours",
-        Window::Week => "7 days",
+        Window::Hour => mark!("1 hour"),
+        Window::Day => mark!("24 hours"),
+        Window::Week => mark!("7 days"),
     }
 }
 
@@ -123,9 +125,9 @@ fn spans(series: Option<&Series>, window: Window) -> Vec<i64> {
         .collect()
 }
 
-fn quantiles(histogram: Option<&Histogram>, shares: [f64; 2]) -> [String; 2] {
+fn quantiles(histogram: Option<&Histogram>, shares: [f64; 2]) -> [Said; 2] {
     shares.map(|share| {
         let time: Option<Duration> = histogram.and_then(|histogram| histogram.quantile(share));
-        time.map_or_else(|| "–".to_owned(), span)
+        time.map_or_else(Said::nothing, span)
     })
 }

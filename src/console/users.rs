@@ -6,6 +6,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
+use phrases::{mark, say};
 use secrecy::{ExposeSecret as _, SecretString};
 use store::users::User;
 
@@ -16,6 +17,7 @@ use super::{
     jobs::encoded,
     page::{self, Frame},
     shown::When,
+    told::filters,
 };
 use crate::app::App;
 use crate::ops::{Role, users::generate_password};
@@ -59,22 +61,25 @@ async fn show(
     new: Option<(String, SecretString)>,
 ) -> Result<Response, Fault> {
     let users = visit.ops(app).users().await?;
-    page::render(&UsersPage {
-        frame: Frame::of(visit, "users", "Users"),
-        roles: Role::ALL.map(|role| (role.as_str(), may(role))),
-        users: users
-            .into_iter()
-            .map(|user| UserRow::of(user, visit, visit.now))
-            .collect(),
-        new,
-    })
+    page::render(
+        visit.reader,
+        &UsersPage {
+            frame: Frame::of(visit, "users", say!("Users")),
+            roles: Role::ALL.map(|role| (role.as_str(), may(role))),
+            users: users
+                .into_iter()
+                .map(|user| UserRow::of(user, visit, visit.now))
+                .collect(),
+            new,
+        },
+    )
 }
 
 fn may(role: Role) -> &'static str {
     match role {
-        Role::Viewer => "look",
-        Role::Operator => "put things right: retry, cancel, pause, replay",
-        Role::Admin => "everything, also what cannot be undone",
+        Role::Viewer => mark!("look"),
+        Role::Operator => mark!("put things right: retry, cancel, pause, replay"),
+        Role::Admin => mark!("everything, also what cannot be undone"),
     }
 }
 
@@ -88,13 +93,14 @@ pub(super) async fn act(
     path: RawPathParams,
     form: Form,
 ) -> Result<Response, Fault> {
-    let action: String = parameter(&path, "action", "action")?;
+    let action: String = parameter(&path, "action", mark!("action"))?;
     let (ops, name) = (visit.ops(&app), form.need("name")?);
     match action.as_str() {
         "add" => {
             let role = form.need("role")?;
             let role = Role::ALL.into_iter().find(|known| known.as_str() == role);
-            let role = role.ok_or_else(|| Fault::field("role", "must be a role there is"))?;
+            let role =
+                role.ok_or_else(|| Fault::field("role", mark!("must be a role there is")))?;
             let password = generate_password();
             ops.add_user(name, role, password.clone()).await?;
             show(&app, &visit, Some((name.to_owned(), password))).await
@@ -106,9 +112,9 @@ pub(super) async fn act(
         }
         "remove" => {
             ops.remove_user(name).await?;
-            let notice = "The user is removed; their sessions are over.";
+            let notice = say!("The user is removed; their sessions are over.");
             visit.done(&app, "users", notice).await
         }
-        _ => Err(Fault::missing("action")),
+        _ => Err(Fault::missing(mark!("action"))),
     }
 }

@@ -6,6 +6,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
+use phrases::{mark, say};
 use queue::JobId;
 use store::webhook_deliveries::{self, DeliveryFilter, DeliveryView, Verdict};
 use store::{AccountId, DeliveryId};
@@ -17,6 +18,7 @@ use super::{
     jobs::cut,
     page::{self, Frame},
     shown::{When, short, took},
+    told::{Said, filters},
 };
 use crate::app::App;
 use crate::ops::{Deed, words::done};
@@ -53,7 +55,7 @@ pub(super) struct DeliveryRow {
     pub(super) account: Option<AccountId>,
     pub(super) account_short: String,
     pub(super) received: When,
-    pub(super) latency: String,
+    pub(super) latency: Option<Said>,
     pub(super) jobs: usize,
     pub(super) detail: String,
     merge_account_id: Option<String>,
@@ -71,14 +73,15 @@ impl DeliveryRow {
             id: view.id,
             short: short(view.id),
             verdict: view.verdict.as_str(),
-            event: view.event.unwrap_or_else(|| "not judged yet".to_owned()),
+            event: view
+                .event
+                .unwrap_or_else(|| mark!("not judged yet").to_owned()),
             account: view.account_id,
             account_short: view.account_id.map(short).unwrap_or_default(),
             received: When::new(view.received_at, now),
             latency: view
                 .processed_at
-                .map(|at| took(at - view.received_at))
-                .unwrap_or_default(),
+                .map(|at| took(at - view.received_at).into()),
             jobs: job_ids.len(),
             detail: cut(&view.verdict_detail.unwrap_or_default(), 300),
             merge_account_id: view.merge_account_id,
@@ -102,31 +105,34 @@ pub(super) async fn list(
         let found = Verdict::ALL
             .into_iter()
             .find(|verdict| verdict.as_str() == name);
-        found.ok_or_else(|| Fault::field("verdict", "must be a verdict there is"))
+        found.ok_or_else(|| Fault::field("verdict", mark!("must be a verdict there is")))
     });
     let filter = DeliveryFilter {
         verdict: verdict.transpose()?,
         event: query.text("event"),
-        account_id: query.parsed("account", "must be our id of an account")?,
+        account_id: query.parsed("account", mark!("must be our id of an account"))?,
         ..DeliveryFilter::default()
     };
-    let after = query.parsed("after", "must be a place in the list")?;
+    let after = query.parsed("after", mark!("must be a place in the list"))?;
     let mut conn = app.pool.acquire().await?;
     let page = webhook_deliveries::list(&mut conn, &filter, after, PAGE).await?;
     let last = page.last().filter(|_| page.len() == usize::from(PAGE));
     let next = last.map(|last| query.next(&["verdict", "event", "account"], &last.id.to_string()));
-    page::render(&WebhooksPage {
-        frame: Frame::of(&visit, "webhooks", "Webhooks"),
-        verdicts: Verdict::ALL.map(Verdict::as_str),
-        verdict: text("verdict"),
-        event: text("event"),
-        account: text("account"),
-        deliveries: page
-            .into_iter()
-            .map(|view| DeliveryRow::of(view, visit.now))
-            .collect(),
-        next,
-    })
+    page::render(
+        visit.reader,
+        &WebhooksPage {
+            frame: Frame::of(&visit, "webhooks", say!("Webhooks")),
+            verdicts: Verdict::ALL.map(Verdict::as_str),
+            verdict: text("verdict"),
+            event: text("event"),
+            account: text("account"),
+            deliveries: page
+                .into_iter()
+                .map(|view| DeliveryRow::of(view, visit.now))
+                .collect(),
+            next,
+        },
+    )
 }
 
 pub(super) async fn show(
@@ -134,14 +140,17 @@ pub(super) async fn show(
     visit: Visit,
     path: RawPathParams,
 ) -> Result<Response, Fault> {
-    let id: DeliveryId = parameter(&path, "id", "delivery")?;
+    let id: DeliveryId = parameter(&path, "id", mark!("delivery"))?;
     let mut conn = app.pool.acquire().await?;
     let view = webhook_deliveries::find(&mut conn, id).await?;
-    let view = view.ok_or_else(|| Fault::missing("delivery; or it went with its day"))?;
-    page::render(&WebhookPage {
-        frame: Frame::of(&visit, "webhooks", format!("Delivery {}", short(id))),
-        delivery: DeliveryRow::of(view, visit.now),
-    })
+    let view = view.ok_or_else(|| Fault::missing(mark!("delivery; or it went with its day")))?;
+    page::render(
+        visit.reader,
+        &WebhookPage {
+            frame: Frame::of(&visit, "webhooks", say!("Delivery {id}", id = short(id))),
+            delivery: DeliveryRow::of(view, visit.now),
+        },
+    )
 }
 
 pub(super) async fn act(
@@ -149,10 +158,10 @@ pub(super) async fn act(
     visit: Visit,
     path: RawPathParams,
 ) -> Result<Response, Fault> {
-    let id: DeliveryId = parameter(&path, "id", "delivery")?;
-    let action: String = parameter(&path, "action", "action")?;
+    let id: DeliveryId = parameter(&path, "id", mark!("delivery"))?;
+    let action: String = parameter(&path, "action", mark!("action"))?;
     if action != "replay" {
-        return Err(Fault::missing("action"));
+        return Err(Fault::missing(mark!("action")));
     }
     visit.ops(&app).replay_webhook(id).await?;
     visit

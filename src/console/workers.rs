@@ -6,6 +6,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
+use phrases::{mark, say};
 use queue::admin::{self, Filter};
 use queue::workers::{self, Ask, WorkerView};
 use queue::{JobId, JobState, WorkerId};
@@ -17,6 +18,7 @@ use super::{
     jobs::JobRow,
     page::{self, Frame},
     shown::{When, took},
+    told::{Said, filters},
 };
 use crate::app::App;
 use crate::ops::{Deed, queues::worker_state, words::done};
@@ -46,11 +48,10 @@ struct WorkerRow {
     is_quiet: bool,
     started: When,
     ended: Option<When>,
-    lease: String,
+    lease: Said,
     lanes: i64,
-    running: i32,
-    slots: u64,
-    by_queue: Vec<(String, u64)>,
+    in_use: Said,
+    by_queue: Vec<(String, Said)>,
     jobs: Vec<JobRow>,
     /// What ran in it when it was lost.
     cut_off: Vec<JobId>,
@@ -74,11 +75,18 @@ impl WorkerRow {
             is_quiet: worker.wanted.as_deref() == Some("quiet"),
             started: When::new(worker.started_at, now),
             ended: When::maybe(worker.ended_at, now),
-            lease: took(lease),
+            lease: took(lease).into(),
             lanes: worker.lanes,
-            running: worker.running,
-            slots: by_queue.iter().map(|(_, slots)| slots).sum(),
-            by_queue,
+            in_use: say!(
+                "{some} of {all}",
+                some = i64::from(worker.running),
+                all = by_queue.iter().map(|(_, slots)| slots).sum::<u64>()
+            )
+            .into(),
+            by_queue: by_queue
+                .into_iter()
+                .map(|(queue, slots)| (queue, say!("{slots} slots", slots).into()))
+                .collect(),
             jobs,
             cut_off: Vec::new(),
         }
@@ -101,10 +109,13 @@ pub(super) async fn list(State(app): State<App>, visit: Visit) -> Result<Respons
     for row in rows.iter_mut().filter(|row| row.state == "lost") {
         row.cut_off = workers::cut_off(&app.pool, row.id, CUT_OFF).await?;
     }
-    page::render(&WorkersPage {
-        workers: rows,
-        frame: Frame::of(&visit, "workers", "Workers"),
-    })
+    page::render(
+        visit.reader,
+        &WorkersPage {
+            workers: rows,
+            frame: Frame::of(&visit, "workers", say!("Workers")),
+        },
+    )
 }
 
 pub(super) async fn act(
@@ -112,13 +123,13 @@ pub(super) async fn act(
     visit: Visit,
     path: RawPathParams,
 ) -> Result<Response, Fault> {
-    let id = WorkerId(parameter(&path, "id", "worker")?);
-    let action: String = parameter(&path, "action", "action")?;
+    let id = WorkerId(parameter(&path, "id", mark!("worker"))?);
+    let action: String = parameter(&path, "action", mark!("action"))?;
     let (what, notice) = match action.as_str() {
         "quiet" => (Ask::Quiet, done(Deed::WorkerQuiet)),
         "work" => (Ask::Work, done(Deed::WorkerWork)),
         "drain" => (Ask::Drain, done(Deed::WorkerDrain)),
-        _ => return Err(Fault::missing("action")),
+        _ => return Err(Fault::missing(mark!("action"))),
     };
     visit.ops(&app).ask_worker(id, what).await?;
     visit.done(&app, "workers", notice).await

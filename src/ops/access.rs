@@ -10,6 +10,7 @@ use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
+use phrases::{mark, say};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -191,13 +192,13 @@ pub async fn log_in_with_key(app: &App, key: &SecretString) -> Result<Token, Ref
                 .await?
                 .ok_or(Refusal::Unknown)?;
             if row.organization_id.is_some() {
-                return Err(Refusal::Unfit(
-                    "is for one organization; the console shows all",
-                ));
+                return Err(Refusal::Unfit(mark!(
+                    "is for one organization; the console shows all"
+                )));
             }
-            role_of(&row.scopes).ok_or(Refusal::Unfit(
-                "has neither of the scopes read, operate and admin",
-            ))?;
+            role_of(&row.scopes).ok_or(Refusal::Unfit(mark!(
+                "has neither of the scopes read, operate and admin"
+            )))?;
             api_keys::touch(&mut tx, row.id).await?;
             Owner::Key(row.id)
         }
@@ -347,9 +348,9 @@ pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
     if starts_well && name.len() <= MAX_NAME_CHARS && name.chars().all(is_fine) {
         return Ok(());
     }
-    Err(
-        "a name is 1 to 100 lower-case letters, digits, or any of . _ @ + -, and begins with a letter or digit",
-    )
+    Err(mark!(
+        "a name is 1 to 100 lower-case letters, digits, or any of . _ @ + -, and begins with a letter or digit"
+    ))
 }
 
 /// What is stored of a password.
@@ -359,8 +360,10 @@ pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
 pub(super) async fn hash_password(password: SecretString) -> Result<String, Error> {
     let length = password.expose_secret().chars().count();
     if length < MIN_PASSWORD_CHARS || password.expose_secret().len() > MAX_PASSWORD_BYTES {
-        return Err(Error::Refused(format!(
-            "a password has at least {MIN_PASSWORD_CHARS} characters, and at most {MAX_PASSWORD_BYTES} bytes"
+        return Err(Error::Refused(say!(
+            "a password has at least {characters} characters, and at most {bytes} bytes",
+            characters = MIN_PASSWORD_CHARS as u64,
+            bytes = MAX_PASSWORD_BYTES as u64
         )));
     }
     let hashing = busy(move || {
@@ -368,7 +371,12 @@ pub(super) async fn hash_password(password: SecretString) -> Result<String, Erro
         hash.map(|hash| hash.to_string())
     });
     let hashed = hashing.await?;
-    hashed.map_err(|error| Error::Refused(format!("the password cannot be hashed: {error}")))
+    hashed.map_err(|error| {
+        Error::Refused(say!(
+            "the password cannot be hashed: {error}",
+            error = error.to_string()
+        ))
+    })
 }
 
 async fn is_password(password: SecretString, hash: String) -> Result<bool, Error> {
@@ -386,7 +394,7 @@ async fn is_password(password: SecretString, hash: String) -> Result<bool, Error
 async fn busy<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
     let _turn = LOOKING.acquire().await;
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| Error::Refused("the process is ending; try again".to_owned()))
+    done.map_err(|_| Error::Refused(say!("the process is ending; try again")))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use jobs::delete_account::DeleteAccount;
 use jobs::poll_sync_status::PollSyncStatus;
 use jobs::resync::{Resync, SyncType};
+use phrases::{mark, say};
 use queue::{Job, JobId, NewJob};
 use serde_json::json;
 use store::AccountId;
@@ -50,8 +51,9 @@ impl Ops {
         let account = find(&mut change, id).await?;
         let name = account.end_user_organization_name.trim();
         if typed.trim() != name {
-            return Err(Error::Refused(format!(
-                "this deletes the account and all its records for good: type `{name}` to confirm that you mean it"
+            return Err(Error::Refused(say!(
+                "this deletes the account and all its records for good: type `{name}` to confirm that you mean it",
+                name
             )));
         }
         enqueue_for(change, id, &DeleteAccount { account_id: id }, Some(reason)).await
@@ -60,7 +62,7 @@ impl Ops {
 
 async fn find(change: &mut Change, id: AccountId) -> Result<LinkedAccount, Error> {
     let account = linked_accounts::find(change.connection(), id, None).await?;
-    account.ok_or(Error::Missing("linked account"))
+    account.ok_or(Error::Missing(mark!("linked account")))
 }
 
 /// Enqueues a job for an account that is there.
@@ -73,10 +75,9 @@ async fn enqueue_for<J: Job>(
     let account = find(&mut change, id).await?;
     let is_deletion = J::KIND == DeleteAccount::KIND;
     if !is_deletion && !account.status.is_readable() {
-        return Err(Error::Refused(
+        return Err(Error::Refused(say!(
             "there is nothing to read of an account that is not linked, or is being deleted"
-                .to_owned(),
-        ));
+        )));
     }
     let job = NewJob::new(job)?.organization(&account.organization_id);
     let enqueued = queue::enqueue(change.connection(), &job).await?;

@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use jobs::run_bulk_action::RunBulkAction;
+use phrases::{Phrase, mark, plural, say};
 use queue::NewJob;
 use queue::admin::bulk_actions::{self, BulkAction, BulkId, State};
 use queue::admin::{Action, Bulk, Filter};
 use serde_json::{Value, json};
 
-use super::words::{plural, took};
+use super::words::took;
 use super::{Deed, Error, Ops};
 
 /// Above this many jobs the count has to be typed.
@@ -62,17 +63,17 @@ impl Ops {
         let mut change = self.begin(deed).await?;
         if prepared.jobs > TYPED_ABOVE && typed != Some(prepared.jobs) {
             let jobs = prepared.jobs;
-            return Err(Error::Refused(format!(
-                "this touches {jobs} jobs: type {jobs} to confirm that you mean it"
+            return Err(Error::Refused(say!(
+                "this touches {jobs} jobs: type {jobs} to confirm that you mean it",
+                jobs = jobs.to_string()
             )));
         }
         let job = NewJob::new(&RunBulkAction { bulk_action_id: id })?;
         let job_id = queue::enqueue(change.connection(), &job).await?.id;
         if !bulk_actions::start(change.connection(), id, job_id).await? {
-            return Err(Error::Refused(
+            return Err(Error::Refused(say!(
                 "this action was started already, or counted more than an hour ago: prepare it anew"
-                    .to_owned(),
-            ));
+            )));
         }
         let detail = json!({
             "filter": shown(prepared.bulk.filter()),
@@ -90,7 +91,7 @@ impl Ops {
         let running = self.bulk(id).await?;
         let mut change = self.begin(Deed::BulkStop).await?;
         if !bulk_actions::stop(change.connection(), id, &self.actor.name).await? {
-            return Err(Error::Refused("this action does not run".to_owned()));
+            return Err(Error::Refused(say!("this action does not run")));
         }
         let detail = json!({ "done": running.progress.done, "count": running.jobs });
         change.done(&id.to_string(), None, detail).await
@@ -100,7 +101,7 @@ impl Ops {
     pub async fn bulk(&self, id: BulkId) -> Result<BulkAction, Error> {
         let mut conn = self.pool.acquire().await?;
         let found = bulk_actions::find(&mut conn, id).await?;
-        found.ok_or(Error::Missing("bulk action"))
+        found.ok_or(Error::Missing(mark!("bulk action")))
     }
 
     /// The actions that were confirmed, newest first.
@@ -116,24 +117,35 @@ pub fn is_under_way(action: &BulkAction) -> bool {
 }
 
 /// How far it is, in one sentence.
-pub fn sentence(bulk: &BulkAction, now: DateTime<Utc>) -> String {
-    let jobs = plural(bulk.jobs.unsigned_abs(), "job");
+pub fn sentence(bulk: &BulkAction, now: DateTime<Utc>) -> Phrase {
     let ran = bulk
         .started_at
-        .map(|at| took(bulk.ended_at.unwrap_or(now) - at))
+        .map(|at| bulk.ended_at.unwrap_or(now) - at)
         .unwrap_or_default();
+    let ran = took(ran);
     match (bulk.state, &bulk.stopped_by) {
-        (State::Prepared, _) => {
-            format!(
-                "{jobs} match just now, and only those are touched, whatever comes until you confirm. Nothing was done yet."
+        (State::Prepared, _) => plural!(
+            "{jobs} job match just now, and only those are touched, whatever comes until you confirm. Nothing was done yet.",
+            "{jobs} jobs match just now, and only those are touched, whatever comes until you confirm. Nothing was done yet.",
+            jobs = bulk.jobs.unsigned_abs()
+        ),
+        (State::Running, None) => say!("It has run for {since}.", since = ran),
+        (State::Running, Some(by)) => {
+            say!("{by} asked it to stop; it ends after its batch.", by)
+        }
+        (State::Stopped, Some(by)) => {
+            say!(
+                "{by} stopped it after {ran}. What was done stays done.",
+                by,
+                ran
             )
         }
-        (State::Running, None) => format!("It has run for {ran}."),
-        (State::Running, Some(by)) => format!("{by} asked it to stop; it ends after its batch."),
-        (State::Stopped, by) => {
-            let by = by.as_deref().unwrap_or("Somebody");
-            format!("{by} stopped it after {ran}. What was done stays done.")
+        (State::Stopped, None) => {
+            say!(
+                "Somebody stopped it after {ran}. What was done stays done.",
+                ran
+            )
         }
-        (State::Done, _) => format!("It is done; it took {ran}."),
+        (State::Done, _) => say!("It is done; it took {ran}.", ran),
     }
 }

@@ -1,6 +1,7 @@
 //! Groups of dead jobs: resolved, or open again. To retry or delete one, see `bulk`.
 
 use chrono::{DateTime, Utc};
+use phrases::{Phrase, mark, say};
 use queue::admin::groups::{self, DeadGroup};
 use serde_json::json;
 
@@ -8,13 +9,18 @@ use super::words::age;
 use super::{Deed, Error, Ops};
 
 /// What somebody said about a group, and whether that still holds.
-pub fn standing(group: &DeadGroup, now: DateTime<Utc>) -> Option<String> {
+pub fn standing(group: &DeadGroup, now: DateTime<Utc>) -> Option<Phrase> {
     group.resolution.as_ref().map(|resolution| {
         let (by, ago) = (&resolution.by, age(now - resolution.at));
         if group.is_open() {
-            format!("came back after {by} resolved it {ago} ago")
+            say!("came back after {by} resolved it {age} ago", by, age = ago)
         } else {
-            format!("resolved by {by} {ago} ago: {}", resolution.reason)
+            say!(
+                "resolved by {by} {age} ago: {reason}",
+                by,
+                age = ago,
+                reason = &resolution.reason
+            )
         }
     })
 }
@@ -25,7 +31,7 @@ impl Ops {
         let mut change = self.begin(Deed::GroupResolve).await?;
         let request = self.request(Deed::GroupResolve, Some(reason));
         if !groups::resolve(change.connection(), fingerprint, &request).await? {
-            return Err(Error::Missing("group of dead jobs"));
+            return Err(Error::Missing(mark!("group of dead jobs")));
         }
         change.done(fingerprint, Some(reason), json!({})).await
     }
@@ -34,7 +40,7 @@ impl Ops {
     pub async fn reopen_group(&self, fingerprint: &str) -> Result<(), Error> {
         let mut change = self.begin(Deed::GroupReopen).await?;
         if !groups::reopen(change.connection(), fingerprint).await? {
-            return Err(Error::Refused("this group is open already".to_owned()));
+            return Err(Error::Refused(say!("this group is open already")));
         }
         change.done(fingerprint, None, json!({})).await
     }

@@ -5,11 +5,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use phrases::{Phrase, plural, say};
 use queue::JobState;
 use queue::admin::groups::{self, DeadGroup};
 use queue::counts::{self, Count};
 use queue::error_budget::{self, Shares};
-use queue::pause::{self, Pause};
+use queue::pause::{self, Pause, Scope};
 use queue::rollups::{self, Rollup, Window};
 use queue::schedule::{self, ScheduleView};
 use queue::workers::{self, WorkerView};
@@ -19,7 +20,7 @@ use store::linked_accounts::{self, AccountStatus, StatusCount};
 use store::webhook_deliveries;
 
 use super::Error;
-use super::words::{age, plural, plural_are, plural_were};
+use super::words::age;
 
 mod merge;
 
@@ -118,7 +119,7 @@ pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
     /// One sentence.
-    pub sentence: String,
+    pub sentence: Phrase,
     /// Where in the console to look.
     pub page: String,
 }
@@ -171,7 +172,7 @@ impl Snapshot {
     }
 
     /// The whole in one sentence.
-    pub fn sentence(&self) -> String {
+    pub fn sentence(&self) -> Phrase {
         let findings = self.findings();
         let troubles: Vec<_> = findings
             .iter()
@@ -179,18 +180,23 @@ impl Snapshot {
             .collect();
         match troubles.as_slice() {
             [] => {
-                let workers = self.working().count();
+                let workers = self.working().count() as u64;
                 let depth: u64 = self.queues.values().map(QueueState::depth).sum();
-                format!(
-                    "All well: {} at work, {} in hand, none late.",
-                    plural(workers as u64, "worker"),
-                    plural(depth, "job")
+                say!(
+                    "All well: {workers} at work, {jobs} in hand, none late.",
+                    workers = plural!("{count} worker", "{count} workers", count = workers),
+                    jobs = plural!("{count} job", "{count} jobs", count = depth)
                 )
             }
             [one] => one.sentence.clone(),
             [first, rest @ ..] => {
-                let more = plural(rest.len() as u64, "more trouble");
-                format!("{} And {more}, below.", first.sentence)
+                let more = rest.len() as u64;
+                plural!(
+                    "{first} And {more} more trouble, below.",
+                    "{first} And {more} more troubles, below.",
+                    more = more,
+                    first = first.sentence.clone()
+                )
             }
         }
     }
@@ -219,19 +225,13 @@ impl Snapshot {
 
     fn look_at_pauses(&self, findings: &mut Vec<Finding>) {
         for pause in &self.pauses {
-            let (what, severity) = match pause.scope.columns() {
-                ("everything", _) => ("Everything is".to_owned(), Severity::Trouble),
-                ("queue", name) => (format!("The queue {name} is"), Severity::Trouble),
-                (kind, name) => (format!("The {kind} {name} is"), Severity::Notice),
+            let severity = match pause.scope {
+                Scope::Everything | Scope::Queue(_) => Severity::Trouble,
+                Scope::Kind(_) | Scope::Lane(_) | Scope::Organization(_) => Severity::Notice,
             };
-            let since = age(self.now - pause.paused_at);
             findings.push(Finding {
                 severity,
-                sentence: format!(
-                    "{what} paused by {} for {since}: {}.",
-                    pause.paused_by,
-                    pause.reason.trim_end_matches('.')
-                ),
+                sentence: paused(pause, self.now),
                 page: "queues".to_owned(),
             });
         }
@@ -239,16 +239,18 @@ impl Snapshot {
 
     fn look_at_workers(&self, findings: &mut Vec<Finding>) {
         if self.working().next().is_none() {
-            findings.push(trouble("No worker is running: no job starts.", "workers"));
+            let sentence = say!("No worker is running: no job starts.");
+            findings.push(trouble(sentence, "workers"));
         }
         let silent = |worker: &&WorkerView| is_alive(worker) && worker.lease_left.is_zero();
         let silent = self.workers.iter().filter(silent).count() as u64;
         if silent > 0 {
-            let sentence = format!(
-                "{} silent: another takes over within seconds.",
-                plural_are(silent, "worker")
+            let sentence = plural!(
+                "{workers} worker is silent: another takes over within seconds.",
+                "{workers} workers are silent: another takes over within seconds.",
+                workers = silent
             );
-            findings.push(trouble(&sentence, "workers"));
+            findings.push(trouble(sentence, "workers"));
         }
         self.look_at_lost(findings);
     }
@@ -265,12 +267,13 @@ impl Snapshot {
         if let Some((worker, ago)) = lost.iter().min_by_key(|(_, ago)| *ago) {
             findings.push(Finding {
                 severity: Severity::Notice,
-                sentence: format!(
-                    "{} lost in the last hour, the last {} ago (process {} on {}); others took over what it held.",
-                    plural_were(lost.len() as u64, "worker"),
-                    age(*ago),
-                    worker.pid,
-                    worker.host
+                sentence: plural!(
+                    "{workers} worker was lost in the last hour, the last {age} ago (process {pid} on {host}); others took over what it held.",
+                    "{workers} workers were lost in the last hour, the last {age} ago (process {pid} on {host}); others took over what it held.",
+                    workers = lost.len() as u64,
+                    age = age(*ago),
+                    pid = worker.pid.to_string(),
+                    host = &worker.host
                 ),
                 page: "workers".to_owned(),
             });
@@ -282,18 +285,21 @@ impl Snapshot {
         for (name, queue) in &self.queues {
             let is_waiting = queue.available + queue.retryable > 0;
             if is_any_worker && queue.slots == 0 && is_waiting {
-                let sentence =
-                    format!("No running worker serves the queue {name}, and jobs wait in it.");
-                findings.push(trouble(&sentence, "queues"));
+                let sentence = say!(
+                    "No running worker serves the queue {name}, and jobs wait in it.",
+                    name
+                );
+                findings.push(trouble(sentence, "queues"));
             }
             let waited = queue.oldest_age(self.now);
             if waited > LATE {
-                let sentence = format!(
-                    "The oldest job due in the queue {name} has waited for {}.",
-                    age(waited)
+                let sentence = say!(
+                    "The oldest job due in the queue {name} has waited for {age}.",
+                    name,
+                    age = age(waited)
                 );
                 findings.push(trouble(
-                    &sentence,
+                    sentence,
                     &format!("jobs?state=available&state=retryable&queue={name}"),
                 ));
             }
@@ -302,8 +308,8 @@ impl Snapshot {
             && self.now - since > LATE
         {
             let waited = age(self.now - since);
-            let sentence = format!("A webhook has waited for {waited} to be judged.");
-            findings.push(trouble(&sentence, "webhooks?verdict=received"));
+            let sentence = say!("A webhook has waited for {age} to be judged.", age = waited);
+            findings.push(trouble(sentence, "webhooks?verdict=received"));
         }
     }
 
@@ -312,37 +318,42 @@ impl Snapshot {
         let jobs: i64 = open.iter().map(|group| group.jobs).sum();
         let newest = open.iter().map(|group| group.last_seen_at).max();
         if let Some(newest) = newest {
-            let sentence = format!(
-                "{} dead, of {}, the last {} ago.",
-                plural_are(jobs.unsigned_abs(), "job"),
-                plural(open.len() as u64, "cause"),
-                age(self.now - newest)
+            let causes = open.len() as u64;
+            let sentence = plural!(
+                "{jobs} job is dead, of {causes}, the last {age} ago.",
+                "{jobs} jobs are dead, of {causes}, the last {age} ago.",
+                jobs = jobs.unsigned_abs(),
+                causes = plural!("{count} cause", "{count} causes", count = causes),
+                age = age(self.now - newest)
             );
-            findings.push(trouble(&sentence, "dead"));
+            findings.push(trouble(sentence, "dead"));
         }
     }
 
     fn look_at_schedules(&self, findings: &mut Vec<Finding>) {
         for schedule in &self.schedules {
             if let Some(problem) = &schedule.problem {
-                let sentence = format!("The schedule {} cannot work: {problem}.", schedule.name);
-                findings.push(trouble(&sentence, "schedules"));
+                let name = &schedule.name;
+                let sentence = say!("The schedule {name} cannot work: {problem}.", name, problem);
+                findings.push(trouble(sentence, "schedules"));
             }
             if schedule.overdue.as_secs() > 60 {
                 let late = TimeDelta::from_std(schedule.overdue).unwrap_or_default();
-                let sentence = format!(
-                    "The schedule {} is {} late: no scheduler runs that knows it.",
-                    schedule.name,
-                    age(late)
+                let sentence = say!(
+                    "The schedule {name} is {age} late: no scheduler runs that knows it.",
+                    name = &schedule.name,
+                    age = age(late)
                 );
-                findings.push(trouble(&sentence, "schedules"));
+                findings.push(trouble(sentence, "schedules"));
             }
             if let Some(pause) = &schedule.paused {
                 findings.push(Finding {
                     severity: Severity::Notice,
-                    sentence: format!(
-                        "The schedule {} is paused by {}: {}.",
-                        schedule.name, pause.by, pause.reason
+                    sentence: say!(
+                        "The schedule {name} is paused by {by}: {reason}.",
+                        name = &schedule.name,
+                        by = &pause.by,
+                        reason = &pause.reason
                     ),
                     page: "schedules".to_owned(),
                 });
@@ -352,29 +363,67 @@ impl Snapshot {
 
     fn look_at_accounts(&self, findings: &mut Vec<Finding>) {
         for count in &self.accounts {
-            let accounts = plural_are(count.accounts.unsigned_abs(), "account");
-            let (severity, what) = match count.status {
-                AccountStatus::Error => (Severity::Trouble, "refused by Merge"),
-                AccountStatus::RelinkNeeded => {
-                    (Severity::Notice, "to be linked again by their customers")
-                }
+            let accounts = count.accounts.unsigned_abs();
+            let (severity, sentence) = match count.status {
+                AccountStatus::Error => (
+                    Severity::Trouble,
+                    plural!(
+                        "{accounts} account is refused by Merge.",
+                        "{accounts} accounts are refused by Merge.",
+                        accounts = accounts
+                    ),
+                ),
+                AccountStatus::RelinkNeeded => (
+                    Severity::Notice,
+                    plural!(
+                        "{accounts} account is to be linked again by their customers.",
+                        "{accounts} accounts are to be linked again by their customers.",
+                        accounts = accounts
+                    ),
+                ),
                 AccountStatus::Pending | AccountStatus::Active | AccountStatus::Deleting => {
                     continue;
                 }
             };
             findings.push(Finding {
                 severity,
-                sentence: format!("{accounts} {what}."),
+                sentence,
                 page: format!("accounts?status={}", count.status.as_str()),
             });
         }
     }
 }
 
-fn trouble(sentence: &str, page: &str) -> Finding {
+/// Who paused what, and why.
+pub(crate) fn paused(pause: &Pause, now: DateTime<Utc>) -> Phrase {
+    let what = match pause.scope.columns() {
+        ("everything", _) => say!("Everything is paused by {by} for {since}: {reason}."),
+        ("queue", name) => say!(
+            "The queue {name} is paused by {by} for {since}: {reason}.",
+            name
+        ),
+        ("kind", name) => say!(
+            "The kind {name} is paused by {by} for {since}: {reason}.",
+            name
+        ),
+        ("organization", name) => say!(
+            "The organization {name} is paused by {by} for {since}: {reason}.",
+            name
+        ),
+        (_, name) => say!(
+            "The lane {name} is paused by {by} for {since}: {reason}.",
+            name
+        ),
+    };
+    what.with("by", &pause.paused_by)
+        .with("since", age(now - pause.paused_at))
+        .with("reason", pause.reason.trim_end_matches('.'))
+}
+
+fn trouble(sentence: Phrase, page: &str) -> Finding {
     Finding {
         severity: Severity::Trouble,
-        sentence: sentence.to_owned(),
+        sentence,
         page: page.to_owned(),
     }
 }

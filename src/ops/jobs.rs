@@ -4,6 +4,7 @@
 //! all to a stop.
 
 use chrono::{DateTime, Utc};
+use phrases::{Phrase, mark, say};
 use queue::admin::{self, Cancelled, Edit, JobSummary};
 use queue::{JobId, JobState, JobView};
 use serde_json::json;
@@ -112,24 +113,24 @@ impl Ops {
 }
 
 /// What is to be said of a job that does not wait.
-pub fn told(job: &JobView, now: DateTime<Utc>) -> Option<String> {
+pub fn told(job: &JobView, now: DateTime<Utc>) -> Option<Phrase> {
     let ran = job
         .started_at
         .zip(job.finished_at)
         .map(|(from, to)| took(to - from));
     match job.state {
         JobState::Running => {
-            let since = job.started_at.map(|at| took(now - at)).unwrap_or_default();
-            Some(format!("It has run for {since}."))
+            let since = took(job.started_at.map(|at| now - at).unwrap_or_default());
+            Some(say!("It has run for {since}.", since))
         }
         JobState::Completed => Some(match ran {
-            Some(ran) => format!("It ended well; its last attempt took {ran}."),
-            None => "It ended well.".to_owned(),
+            Some(ran) => say!("It ended well; its last attempt took {ran}.", ran),
+            None => say!("It ended well."),
         }),
-        JobState::Cancelled => Some("It was given up on purpose.".to_owned()),
-        JobState::Dead => Some(
-            "It used all its attempts, and stays until somebody retries or deletes it.".to_owned(),
-        ),
+        JobState::Cancelled => Some(say!("It was given up on purpose.")),
+        JobState::Dead => Some(say!(
+            "It used all its attempts, and stays until somebody retries or deletes it."
+        )),
         JobState::Scheduled | JobState::Available | JobState::Retryable => None,
     }
 }
@@ -137,11 +138,11 @@ pub fn told(job: &JobView, now: DateTime<Utc>) -> Option<String> {
 /// What is to be told first of a job in a list, and its time: it runs, is due, began or ended then.
 pub fn what_when(job: &JobSummary) -> (&'static str, DateTime<Utc>) {
     match job.state {
-        JobState::Scheduled | JobState::Retryable => ("runs", job.run_at),
-        JobState::Available => ("due", job.run_at),
-        JobState::Running => ("began", job.started_at.unwrap_or(job.run_at)),
+        JobState::Scheduled | JobState::Retryable => (mark!("runs"), job.run_at),
+        JobState::Available => (mark!("due"), job.run_at),
+        JobState::Running => (mark!("began"), job.started_at.unwrap_or(job.run_at)),
         JobState::Completed | JobState::Cancelled | JobState::Dead => {
-            ("ended", job.finished_at.unwrap_or(job.run_at))
+            (mark!("ended"), job.finished_at.unwrap_or(job.run_at))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
+use phrases::{mark, say};
 use serde::Deserialize;
 use serde_json::json;
 use store::ApiKeyId;
@@ -56,11 +57,11 @@ impl Scope {
     /// What it allows, for people.
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Link => "link, relink and delete accounts",
-            Self::Read => "read accounts, records and jobs; look at the console",
-            Self::Endpoints => "say where events are sent to",
-            Self::Operate => "put things right in the console",
-            Self::Admin => "everything",
+            Self::Link => mark!("link, relink and delete accounts"),
+            Self::Read => mark!("read accounts, records and jobs; look at the console"),
+            Self::Endpoints => mark!("say where events are sent to"),
+            Self::Operate => mark!("put things right in the console"),
+            Self::Admin => mark!("everything"),
         }
     }
 }
@@ -81,9 +82,9 @@ pub struct NewKey {
 /// How a key is, in one word: `valid`, `expired` or `revoked`.
 pub fn state(key: &api_keys::ApiKey, now: DateTime<Utc>) -> &'static str {
     match (key.revoked_at, key.expires_at) {
-        (Some(_), _) => "revoked",
-        (None, Some(expires)) if expires <= now => "expired",
-        (None, _) => "valid",
+        (Some(_), _) => mark!("revoked"),
+        (None, Some(expires)) if expires <= now => mark!("expired"),
+        (None, _) => mark!("valid"),
     }
 }
 
@@ -94,15 +95,15 @@ impl NewKey {
             !text.is_empty() && text.len() <= MAX_BYTES && !text.contains(char::is_control)
         };
         let rule = if !is_fine(&self.name) {
-            "a key's name has 1 to 300 bytes, on one line"
+            say!("a key's name has 1 to 300 bytes, on one line")
         } else if !self.organization_id.as_deref().is_none_or(is_fine) {
-            "the id of an organization has 1 to 300 bytes, on one line"
+            say!("the id of an organization has 1 to 300 bytes, on one line")
         } else if self.scopes.is_empty() {
-            "a key without a scope may do nothing: choose at least one"
+            say!("a key without a scope may do nothing: choose at least one")
         } else {
             return Ok(());
         };
-        Err(Error::Refused(rule.to_owned()))
+        Err(Error::Refused(rule))
     }
 }
 
@@ -154,7 +155,7 @@ impl Ops {
     pub async fn revoke_key(&self, id: ApiKeyId) -> Result<(), Error> {
         let mut change = self.begin(Deed::KeyRevoke).await?;
         if !api_keys::revoke(change.connection(), id).await? {
-            return Err(Error::Missing("key"));
+            return Err(Error::Missing(mark!("key")));
         }
         change.done(&id.to_string(), None, json!({})).await
     }

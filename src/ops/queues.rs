@@ -1,6 +1,7 @@
 //! Pauses, and what is asked of workers.
 
 use chrono::{DateTime, Utc};
+use phrases::{mark, say};
 use queue::WorkerId;
 use queue::counts::{self, Difference};
 use queue::pause::{self, Scope};
@@ -23,12 +24,12 @@ fn target(scope: &Scope) -> String {
 /// How a worker is, in one word.
 pub fn worker_state(worker: &WorkerView) -> &'static str {
     match (worker.state.as_str(), worker.wanted.as_deref()) {
-        ("running" | "draining", _) if worker.lease_left.is_zero() => "silent",
-        ("running", Some("quiet")) => "quiet",
-        ("running", Some(_)) | ("draining", _) => "draining",
-        ("running", None) => "working",
-        ("stopped", _) => "stopped",
-        _ => "lost",
+        ("running" | "draining", _) if worker.lease_left.is_zero() => mark!("silent"),
+        ("running", Some("quiet")) => mark!("quiet"),
+        ("running", Some(_)) | ("draining", _) => mark!("draining"),
+        ("running", None) => mark!("working"),
+        ("stopped", _) => mark!("stopped"),
+        _ => mark!("lost"),
     }
 }
 
@@ -51,7 +52,10 @@ impl Ops {
     pub async fn resume(&self, scope: &Scope) -> Result<(), Error> {
         let mut change = self.begin(Deed::Resume).await?;
         if !pause::lift(change.connection(), scope, &self.actor.name).await? {
-            return Err(Error::Refused(format!("{} is not paused", target(scope))));
+            return Err(Error::Refused(say!(
+                "{what} is not paused",
+                what = target(scope)
+            )));
         }
         change.done(&target(scope), None, json!({})).await
     }
@@ -75,7 +79,7 @@ impl Ops {
         };
         let mut change = self.begin(deed).await?;
         if !workers::ask_in(change.connection(), worker, what).await? {
-            return Err(Error::Missing("worker that lives"));
+            return Err(Error::Missing(mark!("worker that lives")));
         }
         change.done(&worker.to_string(), None, json!({})).await
     }

@@ -1,6 +1,7 @@
 //! Schedules: now, not now, otherwise.
 
 use chrono::{DateTime, Utc};
+use phrases::{Phrase, mark, say};
 use queue::JobId;
 use queue::schedule::{self, By, Edit, Missed, ScheduleView};
 use serde_json::json;
@@ -10,19 +11,19 @@ use super::{Deed, Error, Ops};
 /// How a schedule is, in one word.
 pub fn state(view: &ScheduleView) -> &'static str {
     match (&view.problem, &view.paused, view.overdue.as_secs() > 60) {
-        (Some(_), _, _) => "broken",
-        (_, Some(_), _) => "paused",
-        (_, _, true) => "late",
-        (None, None, false) => "open",
+        (Some(_), _, _) => mark!("broken"),
+        (_, Some(_), _) => mark!("paused"),
+        (_, _, true) => mark!("late"),
+        (None, None, false) => mark!("open"),
     }
 }
 
 /// What becomes of missed runs; follows "missed runs:".
-pub fn missed(missed: Missed) -> String {
+pub fn missed(missed: Missed) -> Phrase {
     match missed {
-        Missed::Skip => "are left out".to_owned(),
-        Missed::One => "one stands for all".to_owned(),
-        Missed::UpTo(most) => format!("the newest are made up for, {most} at most"),
+        Missed::Skip => say!("are left out"),
+        Missed::One => say!("one stands for all"),
+        Missed::UpTo(most) => say!("the newest are made up for, {most} at most", most),
     }
 }
 

@@ -1,13 +1,12 @@
 //! How a linked account stands: what was read of it, and whether anything was left out.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use phrases::{Part, Phrase, mark, plural, say};
 use sqlx::PgConnection;
 use store::AccountId;
 use store::fetch_windows::{self, ClosedWindow, Verdict};
 use store::linked_accounts::{AccountStatus, LinkedAccount};
 use store::model_syncs::{self, ModelSync};
-
-use super::words::{plural, stamp};
 
 /// A model with the proof that nothing of it was left out, and the newest windows that were read.
 pub type Proof = (ModelSync, (Verdict, Vec<ClosedWindow>));
@@ -31,17 +30,28 @@ pub async fn prove(
 }
 
 /// A proof in words.
-pub fn told(verdict: &Verdict) -> String {
+pub fn told(verdict: &Verdict) -> Phrase {
     match verdict {
-        Verdict::NeverRead => "never read".to_owned(),
-        Verdict::Contiguous { since, windows, .. } => {
-            let windows = plural(windows.unsigned_abs().into(), "window");
-            format!("contiguous since {}, {windows}", stamp(*since))
-        }
-        Verdict::Gap { from, to } => {
-            let from = from.map_or_else(|| "the beginning".to_owned(), stamp);
-            format!("GAP from {from} to {}", stamp(*to))
-        }
+        Verdict::NeverRead => say!("never read"),
+        Verdict::Contiguous { since, windows, .. } => plural!(
+            "contiguous since {since}, {windows} window",
+            "contiguous since {since}, {windows} windows",
+            windows = windows.unsigned_abs(),
+            since = stamp(*since)
+        ),
+        Verdict::Gap { from, to } => say!(
+            "GAP from {from} to {to}",
+            from = from.map_or(say!("the beginning").into(), stamp),
+            to = stamp(*to)
+        ),
+    }
+}
+
+/// A time, in UTC as everything.
+pub fn stamp(at: DateTime<Utc>) -> Part {
+    Part::Time {
+        at,
+        pattern: mark!("%Y-%m-%d %H:%M:%S"),
     }
 }
 
@@ -56,27 +66,26 @@ pub fn behind(model: &ModelSync, now: DateTime<Utc>) -> Option<TimeDelta> {
 }
 
 /// How the account is, in one sentence.
-pub fn sentence(account: &LinkedAccount, proofs: &[Proof]) -> String {
+pub fn sentence(account: &LinkedAccount, proofs: &[Proof]) -> Phrase {
     match account.status {
         AccountStatus::Pending => {
-            return "Linking was begun; the customer has not finished it yet.".to_owned();
+            return say!("Linking was begun; the customer has not finished it yet.");
         }
-        AccountStatus::Deleting => return "It is being deleted.".to_owned(),
+        AccountStatus::Deleting => return say!("It is being deleted."),
         AccountStatus::RelinkNeeded => {
-            let why = account.last_error.as_deref();
-            let why = why.map_or_else(String::new, |why| format!("{why}. "));
-            return format!(
-                "{why}The customer has to sign in again at their system: your product asks for a new link token \
-                 (relink-integration) and opens the dialog with it. What Merge has is still read."
+            let advice = say!(
+                "The customer has to sign in again at their system: your product asks for a new link token (relink-integration) and opens the dialog with it. What Merge has is still read."
             );
+            return match &account.last_error {
+                Some(why) => say!("{why}. {advice}", why, advice),
+                None => advice,
+            };
         }
         AccountStatus::Error => {
-            let why = account
-                .last_error
-                .as_deref()
-                .unwrap_or("no reason is known");
-            return format!(
-                "Merge does not accept us for it ({why}); it is tried again, ever more rarely."
+            let why = account.last_error.as_ref();
+            return say!(
+                "Merge does not accept us for it ({why}); it is tried again, ever more rarely.",
+                why = why.map_or(say!("no reason is known").into(), Part::from)
             );
         }
         AccountStatus::Active => {}
@@ -84,23 +93,26 @@ pub fn sentence(account: &LinkedAccount, proofs: &[Proof]) -> String {
     let gaps = proofs
         .iter()
         .filter(|(_, (verdict, _))| matches!(verdict, Verdict::Gap { .. }))
-        .count();
+        .count() as u64;
     let is_behind = |model: &ModelSync| {
         model.refusal.is_none() && model.fetched_through < model.available_through
     };
-    let behind = proofs.iter().filter(|(model, _)| is_behind(model)).count();
+    let behind = proofs.iter().filter(|(model, _)| is_behind(model)).count() as u64;
+    let all = proofs.len() as u64;
     match (gaps, behind) {
-        (0, 0) if proofs.is_empty() => "It is linked; Merge was not asked yet.".to_owned(),
+        (0, 0) if proofs.is_empty() => say!("It is linked; Merge was not asked yet."),
         (0, 0) => {
-            "In step: all that Merge has finished is stored, and nothing was left out.".to_owned()
+            say!("In step: all that Merge has finished is stored, and nothing was left out.")
         }
-        (0, behind) => format!(
-            "Nothing was left out; {behind} of {} models have news to be read.",
-            proofs.len()
+        (0, behind) => say!(
+            "Nothing was left out; {behind} of {all} models have news to be read.",
+            behind,
+            all
         ),
-        (gaps, _) => format!(
-            "{gaps} of {} models have a gap: read everything again to mend it.",
-            proofs.len()
+        (gaps, _) => say!(
+            "{gaps} of {all} models have a gap: read everything again to mend it.",
+            gaps,
+            all
         ),
     }
 }

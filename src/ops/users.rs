@@ -1,6 +1,7 @@
 //! Who may use the console.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use phrases::{Phrase, mark, say};
 use secrecy::SecretString;
 use serde_json::json;
 use store::users::{self, User};
@@ -22,11 +23,11 @@ impl Ops {
         password: SecretString,
     ) -> Result<(), Error> {
         self.demand(Deed::UserAdd)?;
-        check_name(name).map_err(|rule| Error::Refused(rule.to_owned()))?;
+        check_name(name).map_err(|rule| Error::Refused(Phrase::new(rule)))?;
         let hash = hash_password(password).await?;
         let mut change = self.begin(Deed::UserAdd).await?;
         let added = users::add(change.connection(), name, role, &hash).await?;
-        added.ok_or_else(|| Error::Refused(format!("there is a user {name} already")))?;
+        added.ok_or_else(|| Error::Refused(say!("there is a user {name} already", name)))?;
         change.done(name, None, json!({ "role": role })).await
     }
 
@@ -40,7 +41,7 @@ impl Ops {
     pub async fn remove_user(&self, name: &str) -> Result<(), Error> {
         let mut change = self.begin(Deed::UserRemove).await?;
         if !users::remove(change.connection(), name).await? {
-            return Err(Error::Missing("user"));
+            return Err(Error::Missing(mark!("user")));
         }
         change.done(name, None, json!({})).await
     }
@@ -51,7 +52,7 @@ impl Ops {
         let hash = hash_password(password).await?;
         let mut change = self.begin(Deed::UserPassword).await?;
         if !users::set_password(change.connection(), name, &hash).await? {
-            return Err(Error::Missing("user"));
+            return Err(Error::Missing(mark!("user")));
         }
         change.done(name, None, json!({})).await
     }

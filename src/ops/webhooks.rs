@@ -1,6 +1,7 @@
 //! Deliveries, once more.
 
 use jobs::process_deliveries::ProcessDeliveries;
+use phrases::{mark, say};
 use serde_json::json;
 use store::DeliveryId;
 use store::webhook_deliveries::{self, DeliveryFilter};
@@ -40,10 +41,10 @@ impl Ops {
     pub async fn replay_webhook(&self, id: DeliveryId) -> Result<(), Error> {
         let mut change = self.begin(Deed::WebhookReplay).await?;
         let before = webhook_deliveries::find(change.connection(), id).await?;
-        let before = before.ok_or(Error::Missing("delivery"))?;
+        let before = before.ok_or(Error::Missing(mark!("delivery")))?;
         let replayed = webhook_deliveries::replay(change.connection(), id).await?;
         if replayed.deliveries == 0 {
-            return Err(Error::Refused("it waits to be judged already".to_owned()));
+            return Err(Error::Refused(say!("it waits to be judged already")));
         }
         let jobs = ProcessDeliveries::of_shards(&replayed.shards)?;
         queue::enqueue_many(change.connection(), &jobs).await?;

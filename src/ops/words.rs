@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use phrases::{English, Part, Phrase, Voice as _, say};
 
 use super::Deed;
 
@@ -29,45 +30,37 @@ pub fn plural_were(count: u64, what: &str) -> String {
 
 /// With a comma between each three digits.
 pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut shown = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    shown
+    English.number(number, 0)
 }
 
 /// `12 s`, `4 min`, `3 h 20 min`, `2 d 4 h`.
-pub fn age(time: TimeDelta) -> String {
+pub fn age(time: TimeDelta) -> Phrase {
     let seconds = time.num_seconds().max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match seconds {
-        ..60 => format!("{seconds} s"),
-        60..3600 => format!("{minutes} min"),
+        ..60 => say!("{seconds} s", seconds),
+        60..3600 => say!("{minutes} min", minutes),
         3600..86_400 => match minutes % 60 {
-            0 => format!("{hours} h"),
-            minutes => format!("{hours} h {minutes} min"),
+            0 => say!("{hours} h", hours),
+            minutes => say!("{hours} h {minutes} min", hours, minutes),
         },
         _ => match hours % 24 {
-            0 => format!("{days} d"),
-            hours => format!("{days} d {hours} h"),
+            0 => say!("{days} d", days),
+            hours => say!("{days} d {hours} h", days, hours),
         },
     }
 }
 
 /// `now`, `3 min ago`, `in 4 s`.
-pub fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+pub fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> Phrase {
     let span = now - at;
     if span.abs() < TimeDelta::seconds(1) {
-        "now".to_owned()
+        say!("now")
     } else if span > TimeDelta::zero() {
-        format!("{} ago", age(span))
+        say!("{age} ago", age = age(span))
     } else {
         // Rounded up: what comes in 1.9 s does not come in 1 s.
-        format!("in {}", age(-span + TimeDelta::milliseconds(999)))
+        say!("in {age}", age = age(-span + TimeDelta::milliseconds(999)))
     }
 }
 
@@ -77,11 +70,15 @@ pub fn stamp(at: DateTime<Utc>) -> String {
 }
 
 /// How long something took: `0 ms`, `340 ms`, `1.25 s`, `4 min`.
-pub fn took(span: TimeDelta) -> String {
+pub fn took(span: TimeDelta) -> Phrase {
     let millis = span.num_milliseconds().max(0);
+    let hundredths = Part::Number {
+        digits: millis.unsigned_abs() / 10,
+        places: 2,
+    };
     match millis {
-        ..1_000 => format!("{millis} ms"),
-        1_000..60_000 => format!("{}.{:02} s", millis / 1_000, millis % 1_000 / 10),
+        ..1_000 => say!("{millis} ms", millis),
+        1_000..60_000 => say!("{seconds} s", seconds = hundredths),
         _ => age(span),
     }
 }
@@ -96,43 +93,45 @@ pub fn cut(text: &str, chars: usize) -> String {
 }
 
 /// What is said when something was done.
-pub fn done(deed: Deed) -> &'static str {
+pub fn done(deed: Deed) -> Phrase {
     match deed {
-        Deed::JobRetry => "It runs again, with a fresh set of attempts.",
-        Deed::JobRetryNow => "It starts as soon as its lane allows.",
-        Deed::JobSnooze => "It was put off.",
-        Deed::JobEdit => "It was changed.",
-        Deed::JobCancel => "It was cancelled.",
-        Deed::JobDelete => "The job was deleted.",
-        Deed::GroupResolve => "The group is resolved, until another job dies of it.",
-        Deed::GroupReopen => "The group is open again.",
+        Deed::JobRetry => say!("It runs again, with a fresh set of attempts."),
+        Deed::JobRetryNow => say!("It starts as soon as its lane allows."),
+        Deed::JobSnooze => say!("It was put off."),
+        Deed::JobEdit => say!("It was changed."),
+        Deed::JobCancel => say!("It was cancelled."),
+        Deed::JobDelete => say!("The job was deleted."),
+        Deed::GroupResolve => say!("The group is resolved, until another job dies of it."),
+        Deed::GroupReopen => say!("The group is open again."),
         Deed::BulkRetry | Deed::BulkRetryNow | Deed::BulkCancel | Deed::BulkDelete => {
-            "It has begun."
+            say!("It has begun.")
         }
-        Deed::BulkStop => "It ends after the batch that is under way.",
-        Deed::Pause => "It is paused; within two seconds nothing more of it starts.",
-        Deed::Resume => "It goes on.",
-        Deed::CountsCheck => "The counts are those of a look at all jobs.",
-        Deed::WorkerQuiet => "It starts nothing more.",
-        Deed::WorkerWork => "It works again.",
-        Deed::WorkerDrain => "It ends when its jobs have.",
-        Deed::ScheduleRun => "Its job was enqueued.",
-        Deed::SchedulePause => "The schedule is paused; what is due meanwhile is not made up for.",
-        Deed::ScheduleResume => "The schedule goes on.",
-        Deed::ScheduleEdit => "The schedule was changed; that holds over restarts.",
-        Deed::ScheduleReset => "What the code says holds again.",
-        Deed::WebhookReplay => "It is judged once more.",
-        Deed::AccountPoll => "Merge is asked now.",
-        Deed::AccountSweep => "What changed lately is read again.",
-        Deed::AccountResync => "Everything is read again.",
-        Deed::AccountDelete => "The account is being deleted.",
-        Deed::UserAdd => "The user was added.",
-        Deed::UserRemove => "The user was removed; their sessions are over.",
-        Deed::UserPassword => "The password was changed; their sessions are over.",
-        Deed::KeyCreate => "The key was made.",
-        Deed::KeyRevoke => "The key was withdrawn; nothing opens with it any more.",
-        Deed::LogIn => "You are logged in.",
-        Deed::LogOut => "You are logged out.",
+        Deed::BulkStop => say!("It ends after the batch that is under way."),
+        Deed::Pause => say!("It is paused; within two seconds nothing more of it starts."),
+        Deed::Resume => say!("It goes on."),
+        Deed::CountsCheck => say!("The counts are those of a look at all jobs."),
+        Deed::WorkerQuiet => say!("It starts nothing more."),
+        Deed::WorkerWork => say!("It works again."),
+        Deed::WorkerDrain => say!("It ends when its jobs have."),
+        Deed::ScheduleRun => say!("Its job was enqueued."),
+        Deed::SchedulePause => {
+            say!("The schedule is paused; what is due meanwhile is not made up for.")
+        }
+        Deed::ScheduleResume => say!("The schedule goes on."),
+        Deed::ScheduleEdit => say!("The schedule was changed; that holds over restarts."),
+        Deed::ScheduleReset => say!("What the code says holds again."),
+        Deed::WebhookReplay => say!("It is judged once more."),
+        Deed::AccountPoll => say!("Merge is asked now."),
+        Deed::AccountSweep => say!("What changed lately is read again."),
+        Deed::AccountResync => say!("Everything is read again."),
+        Deed::AccountDelete => say!("The account is being deleted."),
+        Deed::UserAdd => say!("The user was added."),
+        Deed::UserRemove => say!("The user was removed; their sessions are over."),
+        Deed::UserPassword => say!("The password was changed; their sessions are over."),
+        Deed::KeyCreate => say!("The key was made."),
+        Deed::KeyRevoke => say!("The key was withdrawn; nothing opens with it any more."),
+        Deed::LogIn => say!("You are logged in."),
+        Deed::LogOut => say!("You are logged out."),
     }
 }
 
@@ -144,6 +143,11 @@ pub fn sentence(error: &dyn Error) -> String {
         text = format!("{text}: {cause}");
         next = cause.source();
     }
+    as_sentence(&text)
+}
+
+/// With a capital, and an end.
+pub fn as_sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(char::to_uppercase);
     let ending = if text.ends_with('.') { "" } else { "." };
@@ -168,7 +172,7 @@ mod tests {
             (61_000, "1 min"),
         ];
         for (millis, expected) in cases {
-            assert_eq!(took(TimeDelta::milliseconds(millis)), expected);
+            assert_eq!(took(TimeDelta::milliseconds(millis)).to_string(), expected);
         }
     }
 
@@ -184,7 +188,7 @@ mod tests {
             (90_000, "1 d 1 h"),
         ];
         for (seconds, expected) in cases {
-            assert_eq!(age(TimeDelta::seconds(seconds)), expected);
+            assert_eq!(age(TimeDelta::seconds(seconds)).to_string(), expected);
         }
         assert_eq!(
             (grouped(999), grouped(1_234_567)),

@@ -9,9 +9,22 @@ use crate::site::Site;
 use crate::world::World;
 
 /// What a viewer's controls send: how the console looks to them, and that they leave.
-const OWN: [&str; 2] = ["theme", "logout"];
+const OWN: [&str; 3] = ["theme", "logout", "reading"];
 /// Every button or way to a form that there is without a role for it, as the Tab key names it.
-const CONTROLS: [&str; 7] = ["auto", "light", "dark", "Log out", "Show", "Close", "More"];
+const CONTROLS: [&str; 12] = [
+    "auto",
+    "light",
+    "dark",
+    "Log out",
+    "Show",
+    "Close",
+    "More",
+    "English",
+    "Deutsch",
+    "العربية",
+    "UTC",
+    "local time",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_cannot_change_anything() {

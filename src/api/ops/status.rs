@@ -50,7 +50,7 @@ impl From<Finding> for FindingView {
     fn from(finding: Finding) -> Self {
         Self {
             severity: finding.severity.as_str(),
-            sentence: finding.sentence,
+            sentence: finding.sentence.to_string(),
             page: finding.page,
         }
     }
@@ -73,7 +73,7 @@ pub(super) async fn show(State(app): State<App>) -> Result<Json<StatusView>, Pro
         is_well: findings
             .iter()
             .all(|finding| finding.severity != Severity::Trouble),
-        sentence: snapshot.sentence(),
+        sentence: snapshot.sentence().to_string(),
         queues: QueueView::all(&snapshot),
         workers: snapshot.working().count(),
         accounts: counts

@@ -71,7 +71,10 @@ struct Seen {
 
 impl Seen {
     fn text(&self) -> String {
-        let mut text = format!("{}\n\n", harmless(&sentence(&self.account, &self.proofs)));
+        let mut text = format!(
+            "{}\n\n",
+            harmless(&sentence(&self.account, &self.proofs).to_string())
+        );
         text += &self.facts().shown();
         text += &section("models", &self.models().shown());
         if !self.jobs.is_empty() {

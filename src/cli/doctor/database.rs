@@ -255,7 +255,7 @@ async fn dead_rows(report: &mut Report, conn: &mut PgConnection) -> anyhow::Resu
             let dead = grouped(table.dead.unsigned_abs());
             let last = table
                 .vacuumed_at
-                .map_or("never".to_owned(), |at| ago(at, now));
+                .map_or("never".to_owned(), |at| ago(at, now).to_string());
             format!("{} ({dead}, cleaned up {last})", table.table)
         })
         .collect();

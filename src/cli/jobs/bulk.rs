@@ -196,7 +196,11 @@ async fn list(desk: &Desk, limit: u16) -> anyhow::Result<Answer> {
             state(bulk.state.as_str()),
             Cell::from(grouped(bulk.jobs.unsigned_abs())),
             Cell::from(grouped(bulk.progress.done)),
-            Cell::from(bulk.started_at.map(|at| ago(at, now)).unwrap_or_default()),
+            Cell::from(
+                bulk.started_at
+                    .map(|at| ago(at, now).to_string())
+                    .unwrap_or_default(),
+            ),
             Cell::from(&bulk.bulk.request().by),
             Cell::from(&bulk.bulk.request().reason),
         ]);

@@ -61,7 +61,10 @@ fn json(detail: &JobDetail, entries: &[Entry]) -> anyhow::Result<Value> {
 fn text(detail: &JobDetail, entries: &[Entry], now: DateTime<Utc>) -> String {
     let job = &detail.job;
     let mut text = facts(detail, now).shown();
-    let why = detail.why_not_running.clone().or_else(|| told(job, now));
+    let why = detail
+        .why_not_running
+        .clone()
+        .or_else(|| told(job, now).map(String::from));
     if let Some(why) = why {
         text = format!("{}\n\n{text}", harmless(&why));
     }

@@ -1,10 +1,11 @@
 //! Windows of a model, drawn on a line of Merge's time.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use phrases::{Phrase, mark, say};
 use store::fetch_windows::{ClosedWindow, Extent};
 
-use super::super::shown::{grouped, stamp};
-use crate::ops::standing::Proof;
+use super::super::told::Said;
+use crate::ops::standing::{Proof, stamp};
 
 /// Width and height of the drawing, as its view box has them.
 const WIDTH: i64 = 300;
@@ -18,7 +19,7 @@ pub(super) struct Rect {
     pub(super) y: i64,
     pub(super) width: i64,
     pub(super) height: i64,
-    pub(super) title: String,
+    pub(super) title: Said,
 }
 
 /// The stretch of Merge's time that is drawn.
@@ -52,24 +53,26 @@ impl Axis {
 pub(super) fn draw(index: usize, window: &ClosedWindow, axis: &Axis) -> Rect {
     let start = window.modified_after.map_or(0, |after| axis.place(after));
     let class = match window.extent {
-        Extent::First | Extent::Whole => "whole",
-        Extent::Next => "next",
-        Extent::Sweep => "sweep",
+        Extent::First | Extent::Whole => mark!("whole"),
+        Extent::Next => mark!("next"),
+        Extent::Sweep => mark!("sweep"),
     };
-    let from = window
-        .modified_after
-        .map_or_else(|| "the beginning".to_owned(), stamp);
+    let from = window.modified_after;
+    let from = from.map_or(say!("the beginning").into(), stamp);
     Rect {
         class,
         x: start,
         y: if index.is_multiple_of(2) { 2 } else { 5 },
         width: (axis.place(window.mark) - start).max(1),
         height: 9,
-        title: format!(
-            "{class}: {from} to {}, {} records",
-            stamp(window.mark),
-            grouped(window.records.unsigned_abs())
-        ),
+        title: say!(
+            "{class}: {from} to {to}, {records} records",
+            class = Phrase::new(class),
+            from,
+            to = stamp(window.mark),
+            records = window.records
+        )
+        .into(),
     }
 }
 
@@ -101,7 +104,8 @@ mod tests {
         let rect = draw(1, &window, &axis);
 
         assert_eq!((rect.x, rect.width, rect.class), (100, 100, "next"));
-        assert!(rect.title.ends_with("1,200 records"), "{}", rect.title);
+        let title = rect.title.to_string();
+        assert!(title.ends_with("1,200 records"), "{title}");
         let first = ClosedWindow {
             modified_after: None,
             extent: Extent::First,

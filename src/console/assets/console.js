@@ -37,7 +37,28 @@ function heir(fresh, control) {
   return [...fresh.querySelectorAll(control.localName)].find(isSame);
 }
 
+/* Times, in the reader's own zone if they asked for that; pages come with UTC. */
+
+const { lang, dataset: { zone } } = document.documentElement;
+const clock = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZoneName: "short" };
+const stamps = { year: "numeric", month: "short", day: "numeric", ...clock };
+// Digits are those of ids and ports everywhere.
+const write = (options) => new Intl.DateTimeFormat(`${lang}-u-nu-latn`, options);
+const [exactly, today] = [write(stamps), write(clock)];
+
+function localise(page) {
+  if (zone !== "local") return;
+  for (const time of page.querySelectorAll("time")) {
+    const at = new Date(time.dateTime);
+    if (time.title) time.title = exactly.format(at);
+    else time.textContent = (time.matches("#live time") ? today : exactly).format(at);
+  }
+}
+localise(document);
+for (const switches of document.querySelectorAll(".zones")) switches.hidden = false;
+
 function swap(page) {
+  localise(page);
   for (const part of document.querySelectorAll("[data-live]")) {
     const fresh = page.getElementById(part.id);
     if (!fresh || isInUse(part) || part.isEqualNode(fresh)) continue;
@@ -50,11 +71,11 @@ function swap(page) {
     else if (focused) heir(imported, focused)?.focus({ preventScroll: true });
   }
   const told = page.getElementById("live");
-  if (told) say(told.textContent, "on");
+  if (told) say([...document.importNode(told, true).childNodes], "on");
 }
 
-function say(text, state) {
-  live.textContent = text;
+function say(parts, state) {
+  live.replaceChildren(...parts);
   live.dataset.liveState = state;
 }
 
@@ -80,7 +101,7 @@ async function refresh() {
   const page = await fetchPage(location.href);
   isBusy = false;
   if (page) swap(page);
-  else say("not up to date: the console does not answer, or your session is over", "off");
+  else say([live.dataset.stale], "off");
 }
 
 if (document.querySelector("[data-live]")) {
@@ -128,7 +149,7 @@ const keys = {
   e: () => document.querySelector("details.act > summary")?.focus(),
   ".": () => {
     isPaused = !isPaused;
-    if (isPaused) say("live updates are stopped", "off");
+    if (isPaused) say([live.dataset.stopped], "off");
     else refresh();
   },
 };

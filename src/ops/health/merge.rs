@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use phrases::{plural, say};
 use queue::rollups::Measure;
 
-use super::super::words::{plural, plural_were};
 use super::{Finding, Severity, Snapshot, trouble};
 
 /// Webhooks acknowledged later than this, the slowest of a hundred, are acknowledged slowly.
@@ -19,11 +19,11 @@ impl Snapshot {
         let answers = answers.filter(|answers| answers.count() >= ENOUGH_WEBHOOKS);
         let slowest = answers.and_then(|answers| answers.quantile(0.99));
         if let Some(slowest) = slowest.filter(|slowest| *slowest > SLOW_ANSWER) {
-            let sentence = format!(
-                "One webhook of a hundred was answered after {} ms or more, in the last hour.",
-                slowest.as_millis()
+            let sentence = say!(
+                "One webhook of a hundred was answered after {millis} ms or more, in the last hour.",
+                millis = slowest.as_millis().to_string()
             );
-            findings.push(trouble(&sentence, "webhooks"));
+            findings.push(trouble(sentence, "webhooks"));
         }
         let put_off = self.last_hour.of_all(Measure::BudgetExhausted);
         let put_off = put_off.map_or(0, |series| series.total.count());
@@ -32,10 +32,10 @@ impl Snapshot {
             let errors = errors.map_or(0, |series| series.total.count());
             findings.push(Finding {
                 severity: Severity::Notice,
-                sentence: format!(
-                    "Merge gave {} in the last hour, so that {} put off: more would block us.",
-                    plural(errors, "error answer"),
-                    plural_were(put_off, "request")
+                sentence: say!(
+                    "Merge gave {answers} in the last hour, so that {requests} put off: more would block us.",
+                    answers = plural!("{count} error answer", "{count} error answers", count = errors),
+                    requests = plural!("{count} request was", "{count} requests were", count = put_off)
                 ),
                 page: "jobs?state=retryable".to_owned(),
             });

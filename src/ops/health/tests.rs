@@ -56,7 +56,7 @@ fn sync(snapshot: &mut Snapshot) -> &mut QueueState {
 fn what_is_well_is_said_in_one_sentence() {
     assert_eq!(well().findings(), []);
     assert_eq!(
-        well().sentence(),
+        well().sentence().to_string(),
         "All well: 1 worker at work, 4 jobs in hand, none late."
     );
 }
@@ -110,9 +110,13 @@ fn each_trouble_says_what_and_where() {
 
         let findings = snapshot.findings();
 
-        let expected = trouble(sentence, page);
-        assert!(findings.contains(&expected), "{findings:?}");
-        assert!(!snapshot.sentence().starts_with("All well"));
+        let is_it = |finding: &Finding| {
+            finding.severity == Severity::Trouble
+                && finding.sentence.to_string() == sentence
+                && finding.page == page
+        };
+        assert!(findings.iter().any(is_it), "{findings:?}");
+        assert!(!snapshot.sentence().to_string().starts_with("All well"));
     }
 }
 
@@ -136,9 +140,9 @@ fn a_paused_queue_is_trouble_and_a_paused_lane_is_good_to_know() {
 
     assert_eq!(findings[0].severity, Severity::Trouble);
     let expected = "The queue sync is paused by anna for 2 h: Merge is down.";
-    assert_eq!(findings[0].sentence, expected);
+    assert_eq!(findings[0].sentence.to_string(), expected);
     assert_eq!(findings[1].severity, Severity::Notice);
-    assert_eq!(snapshot.sentence(), expected);
+    assert_eq!(snapshot.sentence().to_string(), expected);
 }
 
 #[test]
@@ -167,7 +171,9 @@ fn dead_jobs_are_told_until_their_group_is_resolved() {
         snapshot.groups = vec![group(resolved)];
         let findings = snapshot.findings();
         assert_eq!(
-            findings.iter().any(|finding| finding.sentence == told),
+            findings
+                .iter()
+                .any(|finding| finding.sentence.to_string() == told),
             is_told,
             "{findings:?}"
         );
@@ -189,9 +195,9 @@ fn a_worker_that_was_lost_is_told_of_for_an_hour() {
 
         let told = "1 worker was lost in the last hour, the last 59 min ago (process 1 on one); others took over \
                     what it held.";
-        let is_found = findings
-            .iter()
-            .any(|finding| finding.sentence == told && finding.severity == Severity::Notice);
+        let is_found = findings.iter().any(|finding| {
+            finding.sentence.to_string() == told && finding.severity == Severity::Notice
+        });
         assert_eq!(is_found, is_told, "{findings:?}");
     }
 }

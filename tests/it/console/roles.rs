@@ -265,6 +265,6 @@ async fn a_viewer_is_offered_nothing_that_changes_anything() {
     ] {
         let html = viewer.get(&page).await.page();
         let forms = html.matches(r#"method="post""#).count();
-        assert_eq!(forms, 2, "theme and logout only: {page}");
+        assert_eq!(forms, 3, "theme, language and logout only: {page}");
     }
 }
