@@ -1,6 +1,7 @@
 use std::io::{self, IsTerminal as _};
 use std::panic::PanicHookInfo;
 
+use queue::scrub::scrubbed;
 use tracing::Subscriber;
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -53,10 +54,10 @@ where
 }
 
 fn log_panic(info: &PanicHookInfo<'_>) {
-    let message = info.payload_as_str().unwrap_or("no message");
+    let message = scrubbed(info.payload_as_str().unwrap_or("no message"));
     let place = info.location().map(ToString::to_string).unwrap_or_default();
     tracing::error!(
-        panic.message = message,
+        panic.message = %message,
         panic.place = place,
         "a task panicked: {message}"
     );

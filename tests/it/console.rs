@@ -6,6 +6,7 @@ mod access;
 mod access_pages;
 mod attempts;
 mod bulk;
+mod canaries;
 mod finding;
 mod forms;
 mod hostile;

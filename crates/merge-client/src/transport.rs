@@ -131,7 +131,7 @@ impl<'a> Request<'a> {
             self.transport(error)
         })?;
         let status = response.status();
-        watch.answered(status, response.headers());
+        watch.answered(status, response.headers(), self.secrets());
         let limit = if status.is_success() {
             inner.max_body_bytes
         } else {
@@ -186,6 +186,16 @@ impl<'a> Request<'a> {
         Ok(headers)
     }
 
+    /// What it carries and nobody is to be told.
+    fn secrets(&self) -> impl Iterator<Item = &str> {
+        let secrets = [
+            Some(self.client.inner().api_key.expose_secret()),
+            self.account_token.map(AccountToken::expose),
+            self.secret_segment.map(SecretString::expose_secret),
+        ];
+        secrets.into_iter().flatten()
+    }
+
     fn transport(&self, source: reqwest::Error) -> Error {
         Error::Transport {
             endpoint: self.endpoint.clone(),
@@ -196,18 +206,7 @@ impl<'a> Request<'a> {
     /// The error that an unsuccessful status means.
     fn refusal(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
         let endpoint = self.endpoint.clone();
-        let detail = || {
-            let secrets = [
-                Some(self.client.inner().api_key.expose_secret()),
-                self.account_token.map(AccountToken::expose),
-                self.secret_segment.map(SecretString::expose_secret),
-            ];
-            detail::of(
-                content_type(headers).as_deref(),
-                body,
-                secrets.into_iter().flatten(),
-            )
-        };
+        let detail = || detail::of(content_type(headers).as_deref(), body, self.secrets());
         match status {
             StatusCode::TOO_MANY_REQUESTS => Error::RateLimited {
                 endpoint,

@@ -10,6 +10,7 @@ use crate::{
     ids::{Lane, Queue},
     retry::RetryPolicy,
     schedule::ScheduleSpec,
+    scrub::scrubbed,
 };
 
 /// Work that is stored, then run at least once.
@@ -147,8 +148,8 @@ impl StdError for Failure {}
 /// Characters of an error's text that are stored.
 const MAX_MESSAGE_CHARS: usize = 2_000;
 
-/// An error with its causes on one line, cut to what is stored. NUL, which Postgres text cannot hold,
-/// is replaced.
+/// An error with its causes on one line, without what looks like a secret, cut to what is stored. NUL, which Postgres
+/// text cannot hold, is replaced.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -160,7 +161,8 @@ pub fn chain(error: &(dyn StdError + 'static)) -> String {
         }
         cause = error.source();
     }
-    text.replace('\0', "\u{fffd}")
+    scrubbed(&text)
+        .replace('\0', "\u{fffd}")
         .chars()
         .take(MAX_MESSAGE_CHARS)
         .collect()

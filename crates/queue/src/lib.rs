@@ -22,6 +22,7 @@ pub mod registry;
 pub mod retry;
 pub mod rollups;
 pub mod schedule;
+pub mod scrub;
 mod session;
 pub mod testing;
 pub mod trace;

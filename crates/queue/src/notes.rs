@@ -14,7 +14,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::attempt::Started;
+use crate::{attempt::Started, scrub::scrubbed};
 
 /// Requests, and lines, that are kept: the last.
 pub const MAX_KEPT: usize = 20;
@@ -117,10 +117,10 @@ pub fn request(
             let request = Request {
                 after_ms,
                 method: method.to_owned(),
-                path: cut(path.to_owned()),
+                path: cut(path),
                 status,
                 took_ms: millis(took),
-                request_id: request_id.map(|id| cut(id.to_owned())),
+                request_id: request_id.map(cut),
             };
             notes.earlier_requests += keep(&mut notes.requests, request);
         });
@@ -130,7 +130,7 @@ pub fn request(
 /// Notes a line of the log; `text` is called inside an attempt only.
 pub fn line(level: &str, text: impl FnOnce() -> String) {
     with_notebook(|notebook| {
-        let text = cut(text());
+        let text = cut(&text());
         notebook.add(|notes, after_ms| {
             let line = Line {
                 after_ms,
@@ -165,9 +165,11 @@ fn keep<T>(kept: &mut VecDeque<T>, new: T) -> u32 {
     1
 }
 
-fn cut(text: String) -> String {
+/// The beginning, without what looks like a secret.
+fn cut(text: &str) -> String {
+    let text = scrubbed(text);
     if text.len() <= MAX_CHARS {
-        return text;
+        return text.into_owned();
     }
     text.chars().take(MAX_CHARS).chain("…".chars()).collect()
 }

@@ -36,11 +36,17 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// The answer has begun.
-    pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
+    /// The answer has begun. A name that quotes one of these is none.
+    pub(super) fn answered<'s>(
+        &mut self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        mut secrets: impl Iterator<Item = &'s str>,
+    ) {
         self.status = Some(status);
         let mut ids = REQUEST_IDS.iter().filter_map(|name| headers.get(*name));
         let id = ids.find_map(|id| id.to_str().ok());
+        let id = id.filter(|id| !secrets.any(|secret| id.contains(secret)));
         self.request_id = id.map(|id| super::detail::cut(id, MAX_ID_CHARS));
     }
 }

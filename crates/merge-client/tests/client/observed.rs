@@ -6,7 +6,7 @@ use std::time::Duration;
 use merge_client::{Category, Exchange, ListQuery, MergeClient, Settings, catalogue};
 use secrecy::SecretString;
 
-use crate::server::{Server, answer, token};
+use crate::server::{API_KEY, Server, answer, token};
 
 /// Method, path, status and id of a request.
 type Told = (String, String, Option<u16>, Option<String>);
@@ -53,6 +53,18 @@ async fn is_told_of_each_request_without_its_secrets() {
 
     let path = "integrations/account-token";
     assert_eq!(TOLD.take(), [told("GET", path, Some(503), Some("r-17"))]);
+}
+
+#[tokio::test]
+async fn a_name_that_quotes_a_secret_is_none() {
+    let id = format!("r-{API_KEY}");
+    let server = Server::start(move |_| answer(503, &[("x-request-id", &id)], "")).await;
+
+    let client = observed(server.settings());
+    client.check_key().await.unwrap_err();
+
+    let (_, _, status, id) = TOLD.take().remove(0);
+    assert_eq!((status, id), (Some(503), None));
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ use crate::{
     registry::{KindPolicy, Registry},
     retry::RetryPolicy,
     rollups::{Measure, Tally},
+    scrub::scrubbed,
     session::{Session, patiently},
     worker::{Completion, Stop},
 };
@@ -134,25 +135,21 @@ impl Outcome {
             },
             Err(Failure::Snooze { after, reason }) => Self::Snooze {
                 delay: after,
-                message: stored(reason),
+                message: stored(&reason),
                 parks_lane: false,
             },
             Err(Failure::Park { after, reason }) => Self::Snooze {
                 delay: after,
-                message: stored(reason),
+                message: stored(&reason),
                 parks_lane: true,
             },
         }
     }
 }
 
-/// As Postgres text can hold it.
-fn stored(text: String) -> String {
-    if text.contains('\0') {
-        text.replace('\0', "\u{fffd}")
-    } else {
-        text
-    }
+/// Without what looks like a secret, and as Postgres text can hold it.
+fn stored(text: &str) -> String {
+    scrubbed(text).replace('\0', "\u{fffd}")
 }
 
 /// An attempt that ended.
