@@ -71,7 +71,17 @@ pub(super) async fn run(args: Args, config: &Config) -> anyhow::Result<()> {
 async fn list(desk: &Desk, limit: u16) -> anyhow::Result<Answer> {
     let (workers, now) = (workers::list(&desk.pool, limit).await?, desk.now().await?);
     let mut table = Table::new(&[
-        "id", "state", "running", "slots", "lanes", "lease", "started", "host", "pid", "version",
+        "id",
+        "state",
+        "running",
+        "slots",
+        "connections",
+        "lanes",
+        "lease",
+        "started",
+        "host",
+        "pid",
+        "version",
     ]);
     for worker in &workers {
         let slots = worker.slots.as_object().into_iter().flatten();
@@ -82,6 +92,10 @@ async fn list(desk: &Desk, limit: u16) -> anyhow::Result<Answer> {
             state(worker_state(worker)),
             Cell::from(worker.running),
             Cell::from(slots),
+            Cell::from(format!(
+                "{}/{}",
+                worker.connections_in_use, worker.connections
+            )),
             Cell::from(worker.lanes),
             Cell::from(took(lease)),
             Cell::from(ago(worker.started_at, now)),

@@ -51,6 +51,9 @@ struct WorkerRow {
     lease: Said,
     lanes: i64,
     in_use: Said,
+    /// Of its connection pool, in use; `None`: it has not said.
+    connections: Option<Said>,
+    is_out_of_connections: bool,
     by_queue: Vec<(String, Said)>,
     jobs: Vec<JobRow>,
     /// What ran in it when it was lost.
@@ -83,6 +86,15 @@ impl WorkerRow {
                 all = by_queue.iter().map(|(_, slots)| slots).sum::<u64>()
             )
             .into(),
+            connections: (worker.connections > 0).then(|| {
+                say!(
+                    "{some} of {all}",
+                    some = i64::from(worker.connections_in_use),
+                    all = i64::from(worker.connections)
+                )
+                .into()
+            }),
+            is_out_of_connections: worker.connections_in_use >= worker.connections,
             by_queue: by_queue
                 .into_iter()
                 .map(|(queue, slots)| (queue, say!("{slots} slots", slots).into()))

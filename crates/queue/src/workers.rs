@@ -32,6 +32,10 @@ pub struct WorkerView {
     pub slots: Value,
     /// Jobs it ran when it last renewed its lease.
     pub running: i32,
+    /// Connections to the database that its pool may have; 0 before it told.
+    pub connections: i32,
+    /// Those in use when it last renewed its lease.
+    pub connections_in_use: i32,
     /// Lanes it holds.
     pub lanes: i64,
     /// Since when.
@@ -66,8 +70,8 @@ pub async fn list(pool: &PgPool, limit: u16) -> Result<Vec<WorkerView>, Error> {
     let rows = sqlx::query!(
         r#"
         SELECT
-            w.id, w.state, w.wanted, w.host, w.pid, w.version, w.slots, w.running, w.started_at,
-            w.ended_at,
+            w.id, w.state, w.wanted, w.host, w.pid, w.version, w.slots, w.running, w.connections,
+            w.connections_in_use, w.started_at, w.ended_at,
             greatest(extract(epoch FROM w.lease_until - now()), 0)::float8 AS "lease_seconds!",
             (SELECT count(*) FROM syncline.lanes WHERE owner = w.id) AS "lanes!"
         FROM syncline.workers w
@@ -88,6 +92,8 @@ pub async fn list(pool: &PgPool, limit: u16) -> Result<Vec<WorkerView>, Error> {
         version: row.version,
         slots: row.slots,
         running: row.running,
+        connections: row.connections,
+        connections_in_use: row.connections_in_use,
         lanes: row.lanes,
         started_at: row.started_at,
         ended_at: row.ended_at,

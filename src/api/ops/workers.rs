@@ -36,6 +36,10 @@ pub(super) struct WorkerView {
     slots: Value,
     /// Jobs it ran when it last renewed its lease.
     running: i32,
+    /// Connections to the database that its pool may have; 0 before it told.
+    connections: i32,
+    /// Those in use when it last renewed its lease.
+    connections_in_use: i32,
     /// Lanes it holds.
     lanes: i64,
     started_at: DateTime<Utc>,
@@ -55,6 +59,8 @@ impl From<workers::WorkerView> for WorkerView {
             version: worker.version,
             slots: worker.slots,
             running: worker.running,
+            connections: worker.connections,
+            connections_in_use: worker.connections_in_use,
             lanes: worker.lanes,
             started_at: worker.started_at,
             ended_at: worker.ended_at,

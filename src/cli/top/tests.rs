@@ -33,6 +33,8 @@ fn busy(completed: u64) -> View {
         version: "0".to_owned(),
         slots: json!({ "sync": 16 }),
         running: 16,
+        connections: 20,
+        connections_in_use: 3,
         lanes: 4,
         started_at: now(),
         ended_at: None,

@@ -17,6 +17,8 @@ fn worker() -> WorkerView {
         version: "0".to_owned(),
         slots: json!({ "sync": 16 }),
         running: 0,
+        connections: 20,
+        connections_in_use: 3,
         lanes: 0,
         started_at: now(),
         ended_at: None,

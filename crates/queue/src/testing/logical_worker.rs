@@ -60,7 +60,8 @@ impl LogicalWorker {
     /// [`Error::Database`].
     pub async fn renew(&mut self) -> Result<bool, Error> {
         let pool = self.client.pool();
-        let renewed = lease::renew(pool, self.id, self.settings.lease, 0).await?;
+        let renewed =
+            lease::renew(pool, self.id, self.settings.lease, lease::Load::default()).await?;
         if renewed.is_none() {
             *self = Self::register(&self.client).await?;
         }

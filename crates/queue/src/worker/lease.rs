@@ -142,9 +142,16 @@ impl Keeper {
     /// Renews the lease; answers whether other workers look dead, or left lanes behind.
     async fn renew(&mut self) -> Result<bool, Error> {
         let worker = self.state.borrow().worker;
-        let running = self.running.load(Ordering::Relaxed);
+        let pool = self.client.pool();
+        let load = Load {
+            running: self.running.load(Ordering::Relaxed),
+            connections: pool.options().get_max_connections(),
+            connections_in_use: pool
+                .size()
+                .saturating_sub(u32::try_from(pool.num_idle()).unwrap_or(0)),
+        };
         let mut connection = self.session.take().await?;
-        let has_orphans = renew(&mut connection, worker, self.settings.lease, running).await?;
+        let has_orphans = renew(&mut connection, worker, self.settings.lease, load).await?;
         if let Some(has_orphans) = has_orphans {
             self.session.keep(connection);
             self.state
@@ -215,17 +222,29 @@ pub(crate) async fn register(
     Ok(id)
 }
 
+/// What a worker has in hand, for people to see.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Load {
+    /// Jobs that run.
+    running: usize,
+    /// Connections its pool may have.
+    connections: u32,
+    /// Those that somebody uses.
+    connections_in_use: u32,
+}
+
 /// Renews a worker's lease; `None` when it was declared dead, otherwise whether others left lanes behind.
 pub(crate) async fn renew(
     database: impl PgExecutor<'_>,
     worker: WorkerId,
     lease: Duration,
-    running: usize,
+    load: Load,
 ) -> Result<Option<bool>, Error> {
     sqlx::query_scalar!(
         r#"
             UPDATE syncline.workers
-            SET lease_until = now() + make_interval(secs => $2), running = $3
+            SET lease_until = now() + make_interval(secs => $2), running = $3,
+                connections = $4, connections_in_use = $5
             WHERE id = $1 AND state IN ('running', 'draining')
             RETURNING (
                 EXISTS (
@@ -243,7 +262,9 @@ pub(crate) async fn renew(
             "#,
         worker.0,
         lease.as_secs_f64(),
-        i32::try_from(running).unwrap_or(i32::MAX),
+        i32::try_from(load.running).unwrap_or(i32::MAX),
+        i32::try_from(load.connections).unwrap_or(i32::MAX),
+        i32::try_from(load.connections_in_use).unwrap_or(i32::MAX),
     )
     .fetch_optional(database)
     .await

@@ -330,3 +330,38 @@ async fn jobs_of_a_queue_that_one_worker_does_not_serve_reach_one_that_does() {
 
     assert_eq!(job.state, JobState::Completed);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_tells_how_much_of_its_pool_is_in_use() {
+    let database = TestDatabase::new().await;
+    let pool = database.pool();
+    let settings = Settings {
+        renew_interval: Duration::from_millis(50),
+        ..quick_settings()
+    };
+    let client = client(pool);
+    let worker = Running::start(&client, &Seen::new(), settings).await;
+    let told = async || {
+        let workers = workers::list(pool, 1).await.unwrap();
+        (workers[0].connections_in_use, workers[0].connections)
+    };
+    let most = i32::try_from(pool.options().get_max_connections()).unwrap();
+
+    let held = [pool.acquire().await.unwrap(), pool.acquire().await.unwrap()];
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while !matches!(told().await, (2.., all) if all == most) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    drop(held);
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while told().await.0 >= 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    worker.drain().await;
+}
