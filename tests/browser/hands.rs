@@ -116,7 +116,7 @@ impl<'a> Person<'a> {
         .await;
     }
 
-    async fn type_text(&self, text: &str) {
+    pub(crate) async fn type_text(&self, text: &str) {
         for character in text.chars() {
             self.tab.press(&character.to_string()).await;
         }

@@ -12,6 +12,7 @@ mod chromium;
 mod hands;
 mod hostile;
 mod journeys;
+mod keys;
 mod live;
 mod site;
 mod strings;

@@ -140,6 +140,19 @@ function move(step) {
   mark(rows[next], true);
 }
 
+/** Opens the first of these actions that the page offers; what is done needs a further key. */
+function offer(...names) {
+  for (const name of names) {
+    const ways = [`form[action$="/${name}"]`, `input[name=action][value="${name}"]`, `option[value="${name}"]`];
+    const found = ways.map((way) => document.querySelector(`details.act ${way}`)).find(Boolean);
+    if (!found) continue;
+    if (found.matches("option")) found.selected = true;
+    const form = found.closest("form");
+    form.closest("details").open = true;
+    return (form.querySelector("input:not([type=hidden])") ?? form.querySelector("button")).focus();
+  }
+}
+
 const keys = {
   "/": () => document.querySelector("header input[type=search]").focus(),
   "?": () => document.getElementById("keys").showModal(),
@@ -147,6 +160,8 @@ const keys = {
   k: () => move(-1),
   f: () => document.querySelector("form.filter input, form.filter select")?.focus(),
   e: () => document.querySelector("details.act > summary")?.focus(),
+  r: () => offer("retry", "retry-now"),
+  x: () => offer("cancel"),
   ".": () => {
     isPaused = !isPaused;
     if (isPaused) say([live.dataset.stopped], "off");
