@@ -150,6 +150,7 @@ fn facts(view: &ScheduleView) -> Facts {
         "cron",
         format!("{} ({})", view.timing.cron, view.timing.time_zone),
     );
+    facts.maybe("clock", view.clock_change.as_ref());
     facts.add("missed runs", missed(view.timing.missed));
     if view.timing != view.declared {
         let declared = &view.declared;

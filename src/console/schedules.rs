@@ -38,6 +38,7 @@ struct ScheduleRow {
     path: String,
     state: &'static str,
     words: String,
+    clock_change: Option<String>,
     problem: Option<String>,
     cron: String,
     time_zone: String,
@@ -59,6 +60,7 @@ impl ScheduleRow {
         Self {
             state: state(&view),
             words: view.words,
+            clock_change: view.clock_change,
             problem: view.problem,
             cron: view.timing.cron,
             time_zone: view.timing.time_zone,

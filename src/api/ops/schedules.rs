@@ -27,6 +27,8 @@ pub(super) struct ScheduleView {
     name: String,
     /// When it runs, in words; empty when it cannot work.
     words: String,
+    /// When the clock of its zone is set next, and what becomes of the runs then; null where clocks are never set.
+    clock_change: Option<String>,
     cron: String,
     /// IANA name of the zone whose clock the expression is read on.
     time_zone: String,
@@ -69,6 +71,7 @@ impl From<schedule::ScheduleView> for ScheduleView {
         Self {
             name: view.name,
             words: view.words,
+            clock_change: view.clock_change,
             cron: view.timing.cron,
             time_zone: view.timing.time_zone,
             catch_up: match view.timing.missed {

@@ -20,6 +20,8 @@ use croner::{
 
 use super::Fault;
 
+mod changes;
+
 /// Longer than any leap of any clock: one zone once left out a whole day.
 const LONGEST_LEAP_MINUTES: i64 = 26 * 60;
 

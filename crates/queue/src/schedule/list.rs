@@ -24,6 +24,8 @@ pub struct ScheduleView {
     pub timing: Timing,
     /// When that is, in words; empty when it cannot work.
     pub words: String,
+    /// When the clock of its zone is set next, and what becomes of the runs then; `None` where clocks are never set.
+    pub clock_change: Option<String>,
     /// What the code declares; another only when somebody edited it.
     pub declared: Timing,
     /// Who edited it last, if what the code declares does not hold.
@@ -128,14 +130,13 @@ impl Row {
     fn view(self) -> ScheduleView {
         let timing = self.timing();
         let paused = self.pause();
-        let (next_runs, words, problem) = match Plan::of(&timing) {
-            Ok(plan) => (
-                self.next_runs(&plan, paused.as_ref()),
-                plan.in_words(),
-                None,
-            ),
-            Err(fault) => (Vec::new(), String::new(), Some(fault.to_string())),
+        let (plan, problem) = match Plan::of(&timing) {
+            Ok(plan) => (Some(plan), None),
+            Err(fault) => (None, Some(fault.to_string())),
         };
+        let next_runs = plan
+            .as_ref()
+            .map(|plan| self.next_runs(plan, paused.as_ref()));
         let overdue = match &paused {
             Some(_) => Duration::ZERO,
             None => (self.now - self.next_run_at).to_std().unwrap_or_default(),
@@ -150,7 +151,8 @@ impl Row {
             },
             name: self.name,
             timing,
-            words,
+            words: plan.as_ref().map(Plan::in_words).unwrap_or_default(),
+            clock_change: plan.and_then(|plan| plan.next_change(self.now)),
             overridden: self
                 .overridden_at
                 .zip(self.overridden_by)
@@ -163,7 +165,7 @@ impl Row {
             last_run_at: self.last_run_at,
             last_tick: self.last_tick,
             last_job_id: self.last_job_id.map(JobId),
-            next_runs,
+            next_runs: next_runs.unwrap_or_default(),
             overdue,
             problem,
         }

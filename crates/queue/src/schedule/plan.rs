@@ -191,6 +191,11 @@ impl Plan {
         self.calendar.in_words()
     }
 
+    /// What the next change of the clock does to it; `None` where clocks do not change.
+    pub(super) fn next_change(&self, now: DateTime<Utc>) -> Option<String> {
+        self.calendar.next_change(now)
+    }
+
     pub(super) fn of(timing: &Timing) -> Result<Self, Fault> {
         let plan = Self::trusting(timing)?;
         if let Missed::UpTo(cap) = timing.missed
