@@ -242,7 +242,7 @@ impl World<'_> {
 }
 
 #[tokio::test]
-async fn each_deed_is_done_and_audited() {
+async fn each_deed_needs_its_role_is_done_and_audited() {
     let app = TestApp::new().await;
     app.known_schedules().await;
     let account = app.linked_account("org_1", "hris").await;
@@ -257,9 +257,21 @@ async fn each_deed_is_done_and_audited() {
     // Whom it removes somebody has to add before, and needs a password in between.
     deeds.sort_by_key(|deed| *deed == Deed::UserRemove);
 
+    let lesser = [
+        (Role::Viewer, app.key_with(&["read"]).await),
+        (Role::Operator, app.key_with(&["operate"]).await),
+    ];
     for deed in deeds {
         let (path, body) = world.case(deed).await;
         let before = app.audited().await.len();
+        for (role, key) in &lesser {
+            if *role < deed.needs() {
+                let call = Call::post(&path).key(key).json(&body);
+                let refused = app.call(call).await;
+                assert_eq!(refused.status, 403, "{deed} as {role:?}: {refused:?}");
+            }
+        }
+        assert_eq!(app.audited().await.len(), before, "{deed}");
 
         let done = world.post(&path, &body).await;
 
