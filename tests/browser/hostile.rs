@@ -13,7 +13,7 @@ use crate::strings;
 use crate::support::TestApp;
 
 /// Puts the strings (`s`, each with its number `n`) into one kind of row each.
-const ROWS: [&str; 15] = [
+const ROWS: [&str; 16] = [
     "INSERT INTO syncline.dead_jobs (
          id, lane, kind, queue, priority, attempt, max_attempts, payload, unique_key, limit_key, organization_id, tags,
          error_class, last_error, created_at, run_at, started_at, finished_at, trace_context
@@ -22,7 +22,14 @@ const ROWS: [&str; 15] = [
          json_build_object(left(s, 90), s), s, s, s, ARRAY[s, s], left(s, 90), s, now(), now(), now(), now(), s FROM strings",
     // A dead job with an attempt for each string.
     "INSERT INTO syncline.job_attempts (job_id, attempt, worker_id, started_at, finished_at, outcome, error_class, message)
-     SELECT '01990000-0000-7000-8001-000000000001', n, gen_random_uuid(), now(), now(), 'retried', left(s, 90), s FROM strings",
+     SELECT '01990000-0000-7000-8001-000000000001', n, gen_random_uuid(), now() + n * interval '1 ms', now(), 'retried',
+         left(s, 90), s FROM strings",
+    // And what each of them left.
+    "INSERT INTO syncline.attempt_notes (job_id, started_at, finished_at, notes)
+     SELECT '01990000-0000-7000-8001-000000000001', now() + n * interval '1 ms', now(), json_build_object(
+         'requests', json_build_array(json_build_object(
+             'after_ms', 1, 'method', s, 'path', s, 'status', 500, 'took_ms', 1, 'request_id', s)),
+         'lines', json_build_array(json_build_object('after_ms', 1, 'level', s, 'text', s))) FROM strings",
     "INSERT INTO syncline.jobs (
          id, lane, kind, queue, priority, run_at, attempt, max_attempts, payload, organization_id, tags, last_error
      )
@@ -72,6 +79,53 @@ const ROWS: [&str; 15] = [
              '{filter,error_text}', to_jsonb(s)), '{filter,organization_id}', to_jsonb(s)), jobs, sample
      FROM syncline.bulk_actions, strings",
 ];
+/// One row of each kind whose every field holds all of the strings (`s`), as far as an index lets it.
+const ALL_IN_ONE: [&str; 6] = [
+    "INSERT INTO syncline.dead_jobs (
+         id, lane, kind, queue, priority, attempt, max_attempts, payload, unique_key, limit_key, organization_id, tags,
+         error_class, last_error, created_at, run_at, started_at, finished_at, trace_context
+     )
+     SELECT '01990000-0000-7000-8001-000000000900', 'all', left(s, 500), 'sync', 50, 3, 3, json_build_object('all', s, s, 'all'), s,
+         s, s, ARRAY[s, s], s, s, now(), now(), now(), now(), s FROM strings",
+    "INSERT INTO syncline.jobs (
+         id, lane, kind, queue, priority, run_at, attempt, max_attempts, payload, limit_key, organization_id, tags,
+         last_error, trace_context
+     )
+     SELECT '01990000-0000-7000-8000-000000000900', 'all', left(s, 500), 'sync', 50, now(), 1, 3, json_build_object(s, s), s, s,
+         ARRAY[s], s, s FROM strings",
+    "INSERT INTO syncline.job_history (
+         id, lane, kind, queue, priority, state, attempt, max_attempts, payload, result, organization_id, tags,
+         error_class, last_error, created_at, run_at, started_at, finished_at, trace_context
+     )
+     SELECT '01990000-0000-7000-8002-000000000900', s, left(s, 500), 'sync', 50, 'cancelled', 1, 3, json_build_object(s, s),
+         json_build_object('all', s), s, ARRAY[s], s, s, now(), now(), now(), now(), s FROM strings",
+    "INSERT INTO syncline.linked_accounts (
+         id, organization_id, category, end_user_origin_id, end_user_organization_name, end_user_email_address, status,
+         merge_status, merge_account_id, integration_name, last_error, user_id, display_name
+     )
+     SELECT '01980000-0000-7000-8000-000000000900', 'all', 'hris', 'all', s, s, 'error', s, 'all', s, s, s, s
+     FROM strings",
+    "INSERT INTO syncline.webhook_deliveries (
+         id, shard, body_hash, body_sealed, body_key_id, secret_id, verdict, verdict_detail, processed_at, event
+     )
+     SELECT '01990000-0000-7000-8003-000000000900', 0, sha256('all'), '', '', s, 'unparseable', s, now(), s FROM strings",
+    "INSERT INTO syncline.bulk_actions (id, bulk, jobs, sample)
+     SELECT '01990000-0000-7000-8004-000000000900',
+         jsonb_set(bulk::jsonb, '{request}', jsonb_build_object('by', s, 'reason', s)), jobs, sample
+     FROM syncline.bulk_actions, strings
+     LIMIT 1",
+];
+/// Their pages: each string in each field of each kind of page.
+const PAGES: [&str; 7] = [
+    "jobs/01990000-0000-7000-8001-000000000900",
+    "jobs/01990000-0000-7000-8000-000000000900",
+    "jobs/01990000-0000-7000-8002-000000000900",
+    "accounts/01980000-0000-7000-8000-000000000900",
+    "webhooks/01990000-0000-7000-8003-000000000900",
+    "bulk/01990000-0000-7000-8004-000000000900",
+    // The job of the attempts.
+    "jobs/01990000-0000-7000-8001-000000000001",
+];
 /// Lists; gone through to their ends, they show all of the strings.
 const LISTS: [&str; 12] = [
     "",
@@ -112,6 +166,13 @@ async fn strings_stay_text_wherever_they_stand() {
     prepare_bulk(&person).await;
     fill(site.app.pool(), &strings).await;
 
+    for page in PAGES {
+        person.tab.go(&site.url(page)).await;
+        person.assert_harmless(page).await;
+        let last = json!(strings.last().unwrap());
+        let is_shown = format!("document.body.textContent.includes({last})");
+        assert!(person.tab.evaluate::<bool>(&is_shown).await, "{page}");
+    }
     for list in LISTS {
         person.tab.go(&site.url(list)).await;
         person.assert_harmless(list).await;
@@ -140,7 +201,7 @@ async fn strings_stay_text_wherever_they_stand() {
 }
 
 /// A page of one string: a row of its own, or what it is when it is typed into a field; by turns, so that each of these
-/// gets to see strings of every sort. The lists have shown all of them already.
+/// gets to see strings of every sort. Lists and full pages have shown all of them already.
 fn page_of(at: usize, string: &str) -> String {
     let id = |kind: &str, number: usize| format!("{kind}{number:012}");
     let (number, encoded) = (
@@ -197,11 +258,13 @@ async fn prepare_bulk(person: &Person<'_>) {
     reason = "rows that the service would not write"
 )]
 async fn fill(pool: &PgPool, strings: &[String]) {
-    for rows in ROWS {
-        // The columns' names of the strings come before the statement, whatever it is.
-        let statement = format!(
-            "WITH strings AS (SELECT s, n FROM unnest($1::text[]) WITH ORDINALITY AS t (s, n)) {rows}"
-        );
+    // The columns' names of the strings come before the statement, whatever it is.
+    let each = "WITH strings AS (SELECT s, n FROM unnest($1::text[]) WITH ORDINALITY AS t (s, n))";
+    let one = "WITH strings AS (SELECT string_agg(s, ' ' ORDER BY n) AS s
+               FROM unnest($1::text[]) WITH ORDINALITY AS t (s, n))";
+    let rows = ROWS.map(|rows| (each, rows));
+    for (strings_as, rows) in rows.into_iter().chain(ALL_IN_ONE.map(|rows| (one, rows))) {
+        let statement = format!("{strings_as} {rows}");
         let filled = sqlx::query(sqlx::AssertSqlSafe(statement))
             .bind(strings)
             .execute(pool)
