@@ -12,4 +12,5 @@ mod keys;
 mod linking;
 mod operating;
 mod reading;
+mod slow_senders;
 mod webhooks;
