@@ -18,6 +18,9 @@ const SOFTWARE: u8 = 70;
 /// Something was found in an unconfigured or misconfigured state.
 const CONFIG: u8 = 78;
 
+/// Postgres' code for it.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
 /// Something that the command needs is not there, such as the database: starting again later may help.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -82,6 +85,7 @@ fn code(error: &anyhow::Error) -> u8 {
     };
     match error {
         error if error.is::<Unwell>() => UNWELL,
+        error if is_denied(error) => REFUSED,
         error if error.is::<Missing>() => MISSING,
         error if error.is::<Refused>() => REFUSED,
         error if is_config(error) => CONFIG,
@@ -111,6 +115,13 @@ fn code_of_queue(error: &queue::Error) -> u8 {
         Refused { .. } | InvalidName { .. } | InvalidRequest { .. } | Schedule { .. } => REFUSED,
         _ => SOFTWARE,
     }
+}
+
+/// Whether the role that we came to the database with may not do this, such as that of somebody who only looks.
+fn is_denied(error: &anyhow::Error) -> bool {
+    let causes = error.chain().filter_map(|cause| cause.downcast_ref());
+    let mut codes = causes.filter_map(|error: &sqlx::Error| error.as_database_error()?.code());
+    codes.any(|code| code == INSUFFICIENT_PRIVILEGE)
 }
 
 /// Whether the reader of our output went away, as `head` does: no failure of ours.

@@ -12,6 +12,7 @@ mod endpoints;
 mod exit_codes;
 mod following;
 mod jobs;
+mod journeys;
 mod keys;
 mod manual;
 mod queues;
