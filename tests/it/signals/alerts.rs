@@ -150,7 +150,8 @@ fn each_alert_says_how_bad_it_is_and_what_to_do() {
     assert_eq!((severities.len(), links.len()), (names.len(), names.len()));
     assert!(severities.iter().all(|it| ["page", "ticket"].contains(it)));
     for (name, link) in names.iter().zip(links) {
-        assert_eq!(link, format!("docs/operating.md#{}", name.to_lowercase()));
+        let start = "{{ or $externalLabels.runbook_of_syncline `docs/operating.md` }}";
+        assert_eq!(link, format!("\"{start}#{}\"", name.to_lowercase()));
         let (_, entry) = page
             .split_once(&format!("\n### {name}\n"))
             .unwrap_or_else(|| panic!("{name} has no entry in docs/operating.md"));
