@@ -60,6 +60,15 @@ pub(super) async fn examine(
     transactions(report, conn, longest).await
 }
 
+fn version(report: &mut Report, name: &str, number: i64) {
+    let found = format!("PostgreSQL {name}");
+    if number < OLDEST {
+        report.fail("version", found, "use PostgreSQL 14 or newer");
+    } else {
+        report.ok("version", found);
+    }
+}
+
 async fn settings(
     report: &mut Report,
     conn: &mut PgConnection,
@@ -81,12 +90,11 @@ async fn settings(
     let values = server::settings(conn, &names).await?;
     let value = |name: &str| values.get(name).map_or("", String::as_str);
     let number = |name: &str| value(name).parse::<i64>().unwrap_or(0);
-    let version = format!("PostgreSQL {}", value("server_version"));
-    if number("server_version_num") < OLDEST {
-        report.fail("version", version, "use PostgreSQL 14 or newer");
-    } else {
-        report.ok("version", version);
-    }
+    version(
+        report,
+        value("server_version"),
+        number("server_version_num"),
+    );
     let off: Vec<&str> = ["fsync", "full_page_writes", "synchronous_commit"]
         .into_iter()
         .filter(|name| value(name) == "off")
@@ -302,7 +310,26 @@ fn list(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::doctor::Verdict;
+    use crate::cli::doctor::{Entry, Verdict};
+
+    #[test]
+    fn a_server_that_is_too_old_is_told() {
+        let mut report = Report::default();
+        version(&mut report, "13.22", 130_022);
+        version(&mut report, "14.0", 140_000);
+
+        let said = |entry: &Entry| (entry.verdict, entry.found.clone());
+        assert_eq!(
+            said(&report.0[0]),
+            (Verdict::Failed, "PostgreSQL 13.22".to_owned())
+        );
+        let advice = report.0[0].advice.as_deref();
+        assert_eq!(advice, Some("use PostgreSQL 14 or newer"));
+        assert_eq!(
+            said(&report.0[1]),
+            (Verdict::Ok, "PostgreSQL 14.0".to_owned())
+        );
+    }
 
     #[test]
     fn clocks_that_differ_are_told() {
