@@ -123,8 +123,37 @@ impl From<queue::Error> for Fault {
             }
             _ => return Self::Ours(error.into()),
         };
-        Self::told(status, Phrase::verbatim(sentence(&error)))
+        let why = why(&error).unwrap_or_else(|| Phrase::verbatim(sentence(&error)));
+        Self::Refused { status, why }
     }
+}
+
+/// What the queue refuses, in words; what is wrong with a filter or a schedule, it says itself.
+fn why(error: &queue::Error) -> Option<Phrase> {
+    Some(match error {
+        queue::Error::NoSuchJob { id } => say!("there is no job {id}", id = id.to_string()),
+        queue::Error::UnknownKind { kind } => {
+            say!("no job of the kind `{kind}` is known here", kind)
+        }
+        queue::Error::UnknownSchedule { name, known } => say!(
+            "there is no schedule `{name}`; there are: {known}",
+            name,
+            known
+        ),
+        queue::Error::Refused {
+            action,
+            id,
+            state,
+            advice,
+        } => say!(
+            "cannot {action} job {id}, which is {state}: {advice}",
+            action = Phrase::new(action),
+            id = id.to_string(),
+            state = Phrase::new(state.as_str()),
+            advice = advice.clone()
+        ),
+        _ => return None,
+    })
 }
 
 impl From<store::Error> for Fault {

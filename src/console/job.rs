@@ -197,7 +197,7 @@ impl JobPage {
             message: span.message.clone().unwrap_or_default(),
             notes: span.notes.clone(),
         });
-        let why = detail.why_not_running.clone().map(Phrase::verbatim);
+        let why = detail.why_not_running.clone();
         let why = why.or_else(|| told(&job, now));
         let offered = actions(job.state).iter().copied();
         let is_waiting = JobState::WAITING.contains(&job.state);

@@ -243,9 +243,10 @@ impl Voice for Language {
         self.form(phrase.key(), phrase.english(), phrase.count())
     }
 
-    /// Where it is written from right to left, what is not ours has a direction of its own.
+    /// Where it is written from right to left, what is not ours has a direction of its own; with accents, it is told
+    /// from what is.
     fn text(&self, text: &str) -> String {
-        if self.is_rtl() {
+        if self.is_rtl() || matches!(self.words, Words::Accents) {
             format!("\u{2068}{text}\u{2069}")
         } else {
             text.to_owned()
@@ -294,26 +295,33 @@ fn accented(words: &str) -> String {
         return words.to_owned();
     }
     let mut closing = None;
-    let accent = |letter: char| {
+    let mut letters = words.chars().peekable();
+    let mut accented = String::with_capacity(words.len() * 2);
+    while let Some(letter) = letters.next() {
+        let is_tag = letters
+            .peek()
+            .is_some_and(|next| next.is_alphabetic() || *next == '/');
         match (closing, letter) {
-            (Some(end), _) => {
-                if letter == end {
-                    closing = None;
-                }
-                return letter;
-            }
+            (Some(end), _) => closing = closing.filter(|_| letter != end),
             (None, '{') => closing = Some('}'),
-            (None, '<') => closing = Some('>'),
-            (None, '&') => closing = Some(';'),
-            (None, _) => {}
+            (None, '<') if is_tag => closing = Some('>'),
+            (None, '&') if is_tag => closing = Some(';'),
+            (None, _) => {
+                accented.push(accent(letter));
+                continue;
+            }
         }
-        let accents = "áƀćďéƒǵĥíĵķłɱńóṕɋŕśťúṽẃẋýź".chars();
-        let capitals = "ÁɃĆĎÉƑǴĤÍĴĶŁḾŃÓṔɊŔŚŤÚṼẂẊÝŹ".chars();
-        let mut pairs = ('a'..='z').zip(accents).chain(('A'..='Z').zip(capitals));
-        let found = pairs.find(|(plain, _)| *plain == letter);
-        found.map_or(letter, |(_, accented)| accented)
-    };
-    words.chars().map(accent).collect()
+        accented.push(letter);
+    }
+    accented
+}
+
+fn accent(letter: char) -> char {
+    let accents = "áƀćďéƒǵĥíĵķłɱńóṕɋŕśťúṽẃẋýź".chars();
+    let capitals = "ÁɃĆĎÉƑǴĤÍĴĶŁḾŃÓṔɊŔŚŤÚṼẂẊÝŹ".chars();
+    let mut pairs = ('a'..='z').zip(accents).chain(('A'..='Z').zip(capitals));
+    let found = pairs.find(|(plain, _)| *plain == letter);
+    found.map_or(letter, |(_, accented)| accented)
 }
 
 #[cfg(test)]

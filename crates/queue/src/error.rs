@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use phrases::Phrase;
+
 use crate::{
     ids::{JobId, Lane},
     schedule::Fault,
@@ -108,7 +110,7 @@ pub enum Error {
         /// How it stands.
         state: JobState,
         /// What to do instead.
-        advice: String,
+        advice: Phrase,
     },
     /// A filter or an edit that cannot be meant.
     #[error("the {what} asked for is not valid: {reason}")]
@@ -130,12 +132,17 @@ impl Error {
     }
 
     /// What cannot be done to a job, and what can.
-    pub(crate) fn refused(action: &'static str, id: JobId, state: JobState, advice: &str) -> Self {
+    pub(crate) fn refused(
+        action: &'static str,
+        id: JobId,
+        state: JobState,
+        advice: Phrase,
+    ) -> Self {
         Self::Refused {
             action,
             id,
             state,
-            advice: advice.to_owned(),
+            advice,
         }
     }
 

@@ -61,12 +61,9 @@ fn json(detail: &JobDetail, entries: &[Entry]) -> anyhow::Result<Value> {
 fn text(detail: &JobDetail, entries: &[Entry], now: DateTime<Utc>) -> String {
     let job = &detail.job;
     let mut text = facts(detail, now).shown();
-    let why = detail
-        .why_not_running
-        .clone()
-        .or_else(|| told(job, now).map(String::from));
+    let why = detail.why_not_running.clone().or_else(|| told(job, now));
     if let Some(why) = why {
-        text = format!("{}\n\n{text}", harmless(&why));
+        text = format!("{}\n\n{text}", harmless(&why.to_string()));
     }
     text += &section("attempts", &attempts(detail, now).shown());
     text += &told_by_attempts(detail);

@@ -1,6 +1,7 @@
 //! Actions on single jobs, each refusing clearly what cannot be done.
 
 use chrono::{DateTime, Utc};
+use phrases::{Phrase, mark, say};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
@@ -74,29 +75,32 @@ pub async fn retry<C: Send + Sync + 'static>(
         return Ok(id);
     }
     let state = state_of(tx, id).await?;
-    let refused = |advice: &str| Error::refused("retry", id, state, advice);
+    let refused = |advice| Error::refused(mark!("retry"), id, state, advice);
     match state {
         JobState::Completed | JobState::Cancelled => {}
-        JobState::Dead => return Err(refused(TWIN_WAITS)),
+        JobState::Dead => return Err(refused(twin_waits())),
         JobState::Scheduled | JobState::Available | JobState::Retryable => {
-            return Err(refused(
-                "it will run by itself: use retry now to have it run at once",
-            ));
+            return Err(refused(say!(
+                "it will run by itself: use retry now to have it run at once"
+            )));
         }
-        JobState::Running => return Err(refused("wait for its end, or cancel it")),
+        JobState::Running => return Err(refused(say!("wait for its end, or cancel it"))),
     }
     let again = write::enqueue_again(tx, registry, &[id.0]).await?;
     if let Some(new) = again.added.first() {
         return Ok(JobId(*new));
     }
     Err(match again.unknown.into_iter().next() {
-        Some((_, reason)) => refused(&reason),
-        None => refused(TWIN_WAITS),
+        Some((_, reason)) => refused(Phrase::verbatim(reason)),
+        None => refused(twin_waits()),
     })
 }
 
-const TWIN_WAITS: &str = "a job with the same unique key waits already and does its work: let that one \
-                          run, or cancel it first";
+fn twin_waits() -> Phrase {
+    say!(
+        "a job with the same unique key waits already and does its work: let that one run, or cancel it first"
+    )
+}
 
 /// Lets a waiting job start at once, as far as its lane allows.
 ///
@@ -104,7 +108,7 @@ const TWIN_WAITS: &str = "a job with the same unique key waits already and does 
 /// [`Error::NoSuchJob`]; [`Error::Refused`] when it does not wait.
 pub async fn retry_now(tx: &mut PgConnection, id: JobId) -> Result<(), Error> {
     if write::run_now(tx, &[id.0]).await?.is_empty() {
-        return Err(not_waiting(tx, "retry now", id).await);
+        return Err(not_waiting(tx, mark!("retry now"), id).await);
     }
     Ok(())
 }
@@ -122,7 +126,7 @@ pub async fn edit(tx: &mut PgConnection, id: JobId, edit: Edit) -> Result<(), Er
         check_time("earliest start", run_at)?;
     }
     if write::edit(tx, &[id.0], edit).await?.is_empty() {
-        return Err(not_waiting(tx, "edit", id).await);
+        return Err(not_waiting(tx, mark!("edit"), id).await);
     }
     Ok(())
 }
@@ -149,14 +153,14 @@ pub async fn cancel(
     }
     let state = state_of(tx, id).await?;
     let advice = match state {
-        JobState::Dead => "it has ended: delete it",
-        JobState::Completed | JobState::Cancelled => "it has ended",
+        JobState::Dead => say!("it has ended: delete it"),
+        JobState::Completed | JobState::Cancelled => say!("it has ended"),
         // It came back between two of our looks.
         JobState::Scheduled | JobState::Available | JobState::Retryable | JobState::Running => {
-            "it is changing just now: try again"
+            say!("it is changing just now: try again")
         }
     };
-    Err(Error::refused("cancel", id, state, advice))
+    Err(Error::refused(mark!("cancel"), id, state, advice))
 }
 
 /// Removes a dead or waiting job for good.
@@ -172,13 +176,13 @@ pub async fn delete(tx: &mut PgConnection, id: JobId) -> Result<(), Error> {
     }
     let state = state_of(tx, id).await?;
     let advice = match state {
-        JobState::Running => "cancel it first",
-        JobState::Completed | JobState::Cancelled => "history goes by itself, day by day",
+        JobState::Running => say!("cancel it first"),
+        JobState::Completed | JobState::Cancelled => say!("history goes by itself, day by day"),
         JobState::Scheduled | JobState::Available | JobState::Retryable | JobState::Dead => {
-            "it is changing just now: try again"
+            say!("it is changing just now: try again")
         }
     };
-    Err(Error::refused("delete", id, state, advice))
+    Err(Error::refused(mark!("delete"), id, state, advice))
 }
 
 async fn not_waiting(tx: &mut PgConnection, action: &'static str, id: JobId) -> Error {
@@ -187,10 +191,12 @@ async fn not_waiting(tx: &mut PgConnection, action: &'static str, id: JobId) -> 
         Err(error) => return error,
     };
     let advice = match state {
-        JobState::Running => "it runs already: wait for its end, or cancel it",
-        JobState::Dead | JobState::Completed | JobState::Cancelled => "it has ended: retry it",
+        JobState::Running => say!("it runs already: wait for its end, or cancel it"),
+        JobState::Dead | JobState::Completed | JobState::Cancelled => {
+            say!("it has ended: retry it")
+        }
         JobState::Scheduled | JobState::Available | JobState::Retryable => {
-            "it is changing just now: try again"
+            say!("it is changing just now: try again")
         }
     };
     Error::refused(action, id, state, advice)

@@ -103,10 +103,8 @@ async fn a_paused_organization_waits_in_every_lane_and_no_other_does() {
     for id in &paused {
         let detail = client.detail(*id).await.unwrap().unwrap();
         assert_eq!(
-            detail.why_not_running.as_deref(),
-            Some(
-                "Paused: ops paused the organization `org_1` until somebody resumes it (their system is down)."
-            )
+            detail.why_not_running.unwrap().to_string(),
+            "Paused: ops paused the organization `org_1` until somebody resumes it (their system is down)."
         );
     }
     assert!(resume(&client, &scope, "ops").await.unwrap());

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use phrases::Phrase;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -43,7 +44,8 @@ pub struct JobDetail {
     /// Jobs it enqueued, oldest first; the first 100.
     pub children: Vec<JobId>,
     /// Why it does not run, in one sentence; `None` when it runs or has ended.
-    pub why_not_running: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub why_not_running: Option<Phrase>,
 }
 
 /// One attempt.

@@ -2,7 +2,8 @@
 //!
 //! Of several reasons the one is told that holds longest, or that somebody has to do something about.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
+use phrases::{Part, Phrase, mark, plural, say};
 use sqlx::PgPool;
 
 use crate::{
@@ -39,7 +40,7 @@ struct Facts {
 
 #[derive(Debug, Clone)]
 struct Pause {
-    what: String,
+    what: Phrase,
     by: String,
     reason: String,
     until: Option<DateTime<Utc>>,
@@ -48,7 +49,7 @@ struct Pause {
 #[derive(Debug, Clone)]
 struct Owner {
     id: WorkerId,
-    process: String,
+    process: Phrase,
     state: String,
     wanted: Option<String>,
     lease_until: DateTime<Utc>,
@@ -56,7 +57,7 @@ struct Owner {
 }
 
 /// `None` when the job does not wait.
-pub(super) async fn why_not_running(pool: &PgPool, id: JobId) -> Result<Option<String>, Error> {
+pub(super) async fn why_not_running(pool: &PgPool, id: JobId) -> Result<Option<Phrase>, Error> {
     Ok(facts(pool, id).await?.as_ref().map(explain))
 }
 
@@ -67,8 +68,11 @@ async fn facts(pool: &PgPool, id: JobId) -> Result<Option<Facts>, Error> {
         .map_err(Error::database("find out why a job does not run"))?;
     let Some(row) = row else { return Ok(None) };
     let what = match (row.pause_scope.as_deref(), row.pause_name) {
-        (Some("everything"), _) => Some("everything".to_owned()),
-        (Some(scope), Some(name)) => Some(format!("the {scope} `{name}`")),
+        (Some("everything"), _) => Some(say!("everything")),
+        (Some("queue"), Some(name)) => Some(say!("the queue `{name}`", name)),
+        (Some("kind"), Some(name)) => Some(say!("the kind `{name}`", name)),
+        (Some("organization"), Some(name)) => Some(say!("the organization `{name}`", name)),
+        (Some(_), Some(name)) => Some(say!("the lane `{name}`", name)),
         _ => None,
     };
     let pause = what.map(|what| Pause {
@@ -79,10 +83,12 @@ async fn facts(pool: &PgPool, id: JobId) -> Result<Option<Facts>, Error> {
     });
     let owner = row.owner.map(|id| Owner {
         id: WorkerId(id),
-        process: format!(
-            "{} (process {})",
-            row.owner_host.as_deref().unwrap_or("an unknown host"),
-            row.owner_pid.unwrap_or_default()
+        process: say!(
+            "{host} (process {pid})",
+            host = row
+                .owner_host
+                .map_or(say!("an unknown host").into(), Part::from),
+            pid = row.owner_pid.unwrap_or_default().to_string()
         ),
         state: row.owner_state.unwrap_or_else(|| "dead".to_owned()),
         wanted: row.owner_wanted,
@@ -112,7 +118,7 @@ async fn facts(pool: &PgPool, id: JobId) -> Result<Option<Facts>, Error> {
     }))
 }
 
-fn explain(facts: &Facts) -> String {
+fn explain(facts: &Facts) -> Phrase {
     let reasons = [
         paused,
         not_yet,
@@ -126,158 +132,193 @@ fn explain(facts: &Facts) -> String {
     reason.unwrap_or_else(|| lane_waiting(facts))
 }
 
-fn paused(facts: &Facts) -> Option<String> {
+fn paused(facts: &Facts) -> Option<Phrase> {
     let pause = facts.pause.as_ref()?;
     let until = match pause.until {
-        Some(until) => format!("until {}", shown(until)),
-        None => "until somebody resumes it".to_owned(),
+        Some(until) => say!("until {at}", at = shown(until)),
+        None => say!("until somebody resumes it"),
     };
-    Some(format!(
-        "Paused: {} paused {} {until} ({}).",
-        pause.by, pause.what, pause.reason
+    Some(say!(
+        "Paused: {by} paused {what} {until} ({reason}).",
+        by = &pause.by,
+        what = pause.what.clone(),
+        until,
+        reason = &pause.reason
     ))
 }
 
-fn not_yet(facts: &Facts) -> Option<String> {
+fn not_yet(facts: &Facts) -> Option<Phrase> {
     if facts.run_at <= facts.now {
         return None;
     }
     let until = shown(facts.run_at);
     let reason = facts.last_error.as_deref().map(brief);
-    Some(match (facts.attempt, reason) {
-        (0, None) => format!("Scheduled for {until}."),
-        (0, Some(reason)) => format!("Put off until {until}: {reason}"),
-        (attempt, None) => format!("Backing off until {until}, after attempt {attempt}."),
-        (attempt, Some(reason)) => {
-            format!("Backing off until {until}, since attempt {attempt} failed: {reason}")
-        }
+    Some(match (i64::from(facts.attempt), reason) {
+        (0, None) => say!("Scheduled for {until}.", until),
+        (0, Some(reason)) => say!("Put off until {until}: {reason}", until, reason),
+        (attempt, None) => say!(
+            "Backing off until {until}, after attempt {attempt}.",
+            until,
+            attempt
+        ),
+        (attempt, Some(reason)) => say!(
+            "Backing off until {until}, since attempt {attempt} failed: {reason}",
+            until,
+            attempt,
+            reason
+        ),
     })
 }
 
-fn unserved(facts: &Facts) -> Option<String> {
+fn unserved(facts: &Facts) -> Option<Phrase> {
     if !facts.is_any_worker {
-        return Some("No worker is running.".to_owned());
+        return Some(say!("No worker is running."));
     }
     let queue = &facts.queue;
-    (!facts.is_queue_served).then(|| format!("No running worker serves the queue `{queue}`."))
+    (!facts.is_queue_served).then(|| say!("No running worker serves the queue `{queue}`.", queue))
 }
 
-fn lane_blocked(facts: &Facts) -> Option<String> {
+fn lane_blocked(facts: &Facts) -> Option<Phrase> {
     let until = facts.blocked_until.filter(|until| *until > facts.now)?;
-    let reason = facts
-        .blocked_reason
-        .as_deref()
-        .unwrap_or("no reason is known");
-    Some(format!(
-        "Its lane `{}` rests until {}: {}",
-        facts.lane,
-        shown(until),
-        brief(reason)
+    let reason = facts.blocked_reason.as_deref().map(brief);
+    Some(say!(
+        "Its lane `{lane}` rests until {until}: {reason}",
+        lane = &facts.lane,
+        until = shown(until),
+        reason = reason.map_or(say!("no reason is known.").into(), Part::from)
     ))
 }
 
 /// The lane belongs to a worker that does not, or may not, work any more.
-fn left_by_worker(facts: &Facts) -> Option<String> {
+fn left_by_worker(facts: &Facts) -> Option<Phrase> {
     let owner = facts.owner.as_ref()?;
-    let (id, process) = (owner.id, &owner.process);
+    let of_owner = |phrase: Phrase| {
+        phrase
+            .with("id", owner.id.to_string())
+            .with("process", owner.process.clone())
+    };
     let seconds = (owner.lease_until - facts.now).num_seconds();
     if matches!(owner.state.as_str(), "dead" | "stopped") || seconds <= 0 {
-        return Some(format!(
-            "Its lane belongs to worker {id} on {process}, which is gone; another takes it over within \
-             seconds."
-        ));
+        return Some(of_owner(say!(
+            "Its lane belongs to worker {id} on {process}, which is gone; another takes it over within seconds."
+        )));
     }
     if let Some(wanted) = &owner.wanted {
-        return Some(format!(
-            "Its lane belongs to worker {id} on {process}, which was told to {wanted} and starts nothing \
-             more; it lets go when its running jobs end."
-        ));
+        return Some(of_owner(say!(
+            "Its lane belongs to worker {id} on {process}, which was told to {wanted} and starts nothing more; it lets go when its running jobs end.",
+            wanted
+        )));
     }
     (!owner.is_serving_queue).then(|| {
-        format!(
-            "Its lane belongs to worker {id} on {process}, which does not serve the queue `{}`; another \
-             takes it over when its turn ends.",
-            facts.queue
-        )
+        of_owner(say!(
+            "Its lane belongs to worker {id} on {process}, which does not serve the queue `{queue}`; another takes it over when its turn ends.",
+            queue = &facts.queue
+        ))
     })
 }
 
-fn held_by_key(facts: &Facts) -> Option<String> {
+fn held_by_key(facts: &Facts) -> Option<Phrase> {
     if let Some((key, holder)) = &facts.limit_holder {
-        return Some(format!(
-            "Job {holder} runs with the same limit key `{key}`; this one runs after it."
+        return Some(say!(
+            "Job {holder} runs with the same limit key `{key}`; this one runs after it.",
+            holder = holder.to_string(),
+            key
         ));
     }
     let holder = facts.unique_holder?;
-    Some(format!(
-        "Job {holder} of the kind `{}` waits or runs with the same unique key.",
-        facts.kind
+    Some(say!(
+        "Job {holder} of the kind `{kind}` waits or runs with the same unique key.",
+        holder = holder.to_string(),
+        kind = &facts.kind
     ))
 }
 
-fn lane_busy(facts: &Facts) -> Option<String> {
+fn lane_busy(facts: &Facts) -> Option<Phrase> {
     let (count, one) = facts.running.filter(|(count, _)| *count > 0)?;
-    let jobs = match count {
-        1 => format!("job {one} runs"),
-        more => format!("{more} jobs run, {one} among them"),
-    };
+    let jobs = plural!(
+        "job {one} runs",
+        "{count} jobs run, {one} among them",
+        count = count.unsigned_abs(),
+        one = one.to_string()
+    );
     let before = match facts.jobs_before {
-        0 => String::new(),
-        before => format!(", and {} before it", waiting(before, "job")),
+        0 => say!(""),
+        before => say!(", and {waiting} before it", waiting = jobs_waiting(before)),
     };
-    let lease = facts.owner.as_ref().map_or(String::new(), |owner| {
-        let seconds = (owner.lease_until - facts.now).num_seconds();
-        format!(
-            " (worker {} on {}; should it be dead, its lease ends in {seconds} s)",
-            owner.id, owner.process
+    let lease = facts.owner.as_ref().map_or(say!(""), |owner| {
+        say!(
+            " (worker {id} on {process}; should it be dead, its lease ends in {seconds} s)",
+            id = owner.id.to_string(),
+            process = owner.process.clone(),
+            seconds = (owner.lease_until - facts.now).num_seconds()
         )
     });
-    Some(format!(
-        "Its lane `{}` is busy: {jobs}{lease}{before}.",
-        facts.lane
+    Some(say!(
+        "Its lane `{lane}` is busy: {jobs}{lease}{before}.",
+        lane = &facts.lane,
+        jobs,
+        lease,
+        before
     ))
 }
 
-fn lane_waiting(facts: &Facts) -> String {
+fn lane_waiting(facts: &Facts) -> Phrase {
     if let Some(owner) = &facts.owner {
-        let seconds = (owner.lease_until - facts.now).num_seconds();
         let before = match facts.jobs_before {
-            0 => String::new(),
-            before => format!(" and {} before it", waiting(before, "job")),
+            0 => say!(""),
+            before => say!(" and {waiting} before it", waiting = jobs_waiting(before)),
         };
-        return format!(
-            "It waits for a slot of worker {} on {}, which has its lane{before}; should that worker be \
-             dead, its lease ends in {seconds} s.",
-            owner.id, owner.process,
+        return say!(
+            "It waits for a slot of worker {id} on {process}, which has its lane{before}; should that worker be dead, its lease ends in {seconds} s.",
+            id = owner.id.to_string(),
+            process = owner.process.clone(),
+            before,
+            seconds = (owner.lease_until - facts.now).num_seconds()
         );
     }
     match facts.due_at {
         Some(due_at) if due_at <= facts.now => match facts.lanes_before {
-            0 => "Its lane is the next to be taken by a worker with a free slot.".to_owned(),
-            before => format!(
-                "Its lane waits for a worker with a free slot: {} longer.",
-                waiting(before, "lane")
+            0 => say!("Its lane is the next to be taken by a worker with a free slot."),
+            before => say!(
+                "Its lane waits for a worker with a free slot: {waiting} longer.",
+                waiting = lanes_waiting(before)
             ),
         },
-        Some(due_at) => format!(
-            "Its lane is looked at again at {}, which is later than it should be.",
-            shown(due_at)
+        Some(due_at) => say!(
+            "Its lane is looked at again at {at}, which is later than it should be.",
+            at = shown(due_at)
         ),
-        None => "Its lane is not due, which it should be: retry the job now.".to_owned(),
+        None => say!("Its lane is not due, which it should be: retry the job now."),
     }
 }
 
-/// `3 jobs wait`, `1000 or more lanes wait`.
-fn waiting(count: i64, what: &str) -> String {
+fn jobs_waiting(count: i64) -> Phrase {
     match count {
-        1 => format!("1 {what} waits"),
-        1000.. => format!("1000 or more {what}s wait"),
-        count => format!("{count} {what}s wait"),
+        1000.. => say!("1000 or more jobs wait"),
+        count => plural!(
+            "{count} job waits",
+            "{count} jobs wait",
+            count = count.unsigned_abs()
+        ),
     }
 }
 
-fn shown(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+fn lanes_waiting(count: i64) -> Phrase {
+    match count {
+        1000.. => say!("1000 or more lanes wait"),
+        count => plural!(
+            "{count} lane waits",
+            "{count} lanes wait",
+            count = count.unsigned_abs()
+        ),
+    }
+}
+
+fn shown(at: DateTime<Utc>) -> Part {
+    Part::Time {
+        at,
+        pattern: mark!("%Y-%m-%dT%H:%M:%SZ"),
+    }
 }
 
 /// One line that ends like a sentence.

@@ -18,7 +18,7 @@ fn now() -> DateTime<Utc> {
 fn owner() -> Owner {
     Owner {
         id: WorkerId(Uuid::nil()),
-        process: "host-1 (process 7)".to_owned(),
+        process: say!("host-1 (process 7)"),
         state: "running".to_owned(),
         wanted: None,
         lease_until: now() + TimeDelta::seconds(9),
@@ -55,7 +55,7 @@ fn due() -> Facts {
 fn told(change: impl FnOnce(&mut Facts)) -> String {
     let mut facts = due();
     change(&mut facts);
-    let told = explain(&facts);
+    let told = explain(&facts).to_string();
     assert!(told.ends_with('.') && !told.contains('\n'), "{told:?}");
     told
 }
@@ -77,7 +77,7 @@ fn a_pause_is_told_with_who_why_and_until_when() {
     let paused = |until| {
         told(|facts| {
             facts.pause = Some(Pause {
-                what: "the queue `sync`".to_owned(),
+                what: say!("the queue `{name}`", name = "sync"),
                 by: "ops".to_owned(),
                 reason: "maintenance".to_owned(),
                 until,
@@ -201,7 +201,13 @@ fn a_lane_that_waits_is_told() {
 }
 
 async fn why(client: &Client, id: JobId) -> Option<String> {
-    client.detail(id).await.unwrap().unwrap().why_not_running
+    client
+        .detail(id)
+        .await
+        .unwrap()
+        .unwrap()
+        .why_not_running
+        .map(String::from)
 }
 
 // Waking others connects in the background; in one thread that would be cut off half-way, and the database
