@@ -13,6 +13,7 @@ mod hands;
 mod hostile;
 mod journeys;
 mod keys;
+mod languages;
 mod live;
 mod site;
 mod strings;

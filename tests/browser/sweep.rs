@@ -17,7 +17,7 @@ use crate::world::World;
 async fn every_page_can_be_used_everywhere() {
     let _one = ONE_AT_A_TIME.lock().await;
     let axe = Axe::bring();
-    let folder = screenshots();
+    let folder = screenshots("screenshots");
     let (chromium, world) = (Chromium::start().await, World::make().await);
     let pages = world.pages.clone();
     let site = Site::start(world.app, "console").await;
@@ -53,7 +53,13 @@ async fn every_page_can_be_used_everywhere() {
 }
 
 /// On every screen; what is wrong comes to the findings.
-async fn look(tab: &Tab, name: &str, axe: &Axe, folder: &Path, findings: &mut Vec<String>) {
+pub(crate) async fn look(
+    tab: &Tab,
+    name: &str,
+    axe: &Axe,
+    folder: &Path,
+    findings: &mut Vec<String>,
+) {
     for screen in Screen::ALL {
         let place = format!("{name} at {} px, {}", screen.width, screen.scheme);
         tab.look_on(screen).await;
@@ -66,6 +72,15 @@ async fn look(tab: &Tab, name: &str, axe: &Axe, folder: &Path, findings: &mut Ve
                 wide(tab).await
             ));
         }
+        if tab.evaluate::<f64>("scrollX").await != 0.0 {
+            findings.push(format!("{place}: it begins beside its beginning"));
+        }
+        let clipped: Vec<String> = tab.evaluate(CLIPPED).await;
+        findings.extend(
+            clipped
+                .into_iter()
+                .map(|clipped| format!("{place}: clipped is {clipped}")),
+        );
         let file = folder.join(format!("{name}-{}-{}.png", screen.width, screen.scheme));
         tab.screenshot(&file).await;
         findings.extend(
@@ -80,16 +95,31 @@ async fn look(tab: &Tab, name: &str, axe: &Axe, folder: &Path, findings: &mut Ve
     tab.look_on(Screen::DESK).await;
 }
 
+/// What is cut off at the edge of something, but for names of people, which may be of any length.
+const CLIPPED: &str = "[...document.querySelectorAll('body *')]
+    .filter((element) => ['hidden', 'clip'].includes(getComputedStyle(element).overflowX) && !element.closest('svg'))
+    .filter((element) => element.scrollWidth > element.clientWidth + 1 && !element.matches('.me summary'))
+    .map((element) => `${element.localName}.${element.className}: ${element.innerText}`)
+    .concat([...document.querySelectorAll('input[placeholder]')].filter((input) => {
+        const [style, pen] = [getComputedStyle(input), document.createElement('canvas').getContext('2d')];
+        pen.font = `${style.fontSize} ${style.fontFamily}`;
+        const room = input.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+        // A search has a cross to empty it.
+        const cross = input.type === 'search' ? parseFloat(style.fontSize) * 1.25 : 0;
+        return input.clientWidth > 0 && pen.measureText(input.placeholder).width > room - cross;
+    }).map((input) => `the placeholder ${input.placeholder}`))";
+
 /// What is wider than the screen, by its tag and class.
 async fn wide(tab: &Tab) -> String {
     let wide = "[...document.querySelectorAll('main *, header *')]
-        .filter((element) => element.getBoundingClientRect().right > screen.width && !element.closest('.scroll'))
+        .filter((element) => { const box = element.getBoundingClientRect(); return box.right > screen.width || box.left < 0; })
+        .filter((element) => !element.closest('.scroll'))
         .map((element) => `${element.localName}.${element.className}`).slice(0, 5).join(', ')";
     tab.evaluate(wide).await
 }
 
 /// Of the file: what kind of page it is, and which one of that kind.
-fn name_of(page: &str, names: &mut BTreeMap<String, u32>) -> String {
+pub(crate) fn name_of(page: &str, names: &mut BTreeMap<String, u32>) -> String {
     let (path, query) = page.split_once('?').unwrap_or((page, ""));
     let (kind, id) = path.split_once('/').unwrap_or((path, ""));
     let mut name = if kind.is_empty() { "overview" } else { kind }.to_owned();
@@ -109,11 +139,11 @@ fn name_of(page: &str, names: &mut BTreeMap<String, u32>) -> String {
 }
 
 /// Where pictures are kept; those of another day are no pictures of this.
-fn screenshots() -> PathBuf {
+pub(crate) fn screenshots(name: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .parent()
         .expect("it lies in the target folder");
-    let folder = target.join("screenshots");
+    let folder = target.join(name);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     folder

@@ -99,6 +99,12 @@ impl Tab {
         self.ask("Emulation.setEmulatedMedia", scheme).await;
     }
 
+    /// As if it stood in that time zone.
+    pub(crate) async fn be_in(&self, zone: &str) {
+        let zone = json!({ "timezoneId": zone });
+        self.ask("Emulation.setTimezoneOverride", zone).await;
+    }
+
     /// From now on no script of a page runs.
     pub(crate) async fn forbid_scripts(&self) {
         self.ask(
