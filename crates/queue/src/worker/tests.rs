@@ -81,8 +81,13 @@ async fn two_workers_run_every_job_once() {
         .unwrap();
     let (client, seen) = (client(pool), Seen::new());
 
-    let first = Running::start(&client, &seen, quick_settings()).await;
-    let second = Running::start(&client, &seen, quick_settings()).await;
+    // Of a worker that is kept from renewing its lease the other takes over, and runs what ran there once more.
+    let healthy = Settings {
+        lease: Duration::from_mins(10),
+        ..quick_settings()
+    };
+    let first = Running::start(&client, &seen, healthy.clone()).await;
+    let second = Running::start(&client, &seen, healthy).await;
     for job in &added {
         assert_eq!(ended(&client, job.id).await.state, JobState::Completed);
     }
