@@ -95,10 +95,10 @@ pub(crate) async fn look(
     tab.look_on(Screen::DESK).await;
 }
 
-/// What is cut off at the edge of something, but for names of people, which may be of any length.
+/// What is cut off at the edge of something, but for names of people and what is in fields, which may be of any length.
 const CLIPPED: &str = "[...document.querySelectorAll('body *')]
     .filter((element) => ['hidden', 'clip'].includes(getComputedStyle(element).overflowX) && !element.closest('svg'))
-    .filter((element) => element.scrollWidth > element.clientWidth + 1 && !element.matches('.me summary'))
+    .filter((element) => element.scrollWidth > element.clientWidth + 1 && !element.matches('.me summary, input'))
     .map((element) => `${element.localName}.${element.className}: ${element.innerText}`)
     .concat([...document.querySelectorAll('input[placeholder]')].filter((input) => {
         const [style, pen] = [getComputedStyle(input), document.createElement('canvas').getContext('2d')];

@@ -221,12 +221,14 @@ impl Tab {
 
     /// Keeps a picture of the whole page.
     pub(crate) async fn screenshot(&self, file: &Path) {
-        let [width, height]: [u32; 2] = self
-            .evaluate("[innerWidth, Math.max(innerHeight, document.documentElement.scrollHeight)]")
+        let [width, height, seen]: [u32; 3] = self
+            .evaluate("[innerWidth, Math.max(innerHeight, document.documentElement.scrollHeight), innerHeight]")
             .await;
         let clip =
             json!({ "x": 0, "y": 0, "width": width, "height": height.min(TALLEST), "scale": 1 });
-        let params = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
+        // Where all is seen anyway, a page that is written from right to left would come out shifted.
+        let params =
+            json!({ "format": "png", "captureBeyondViewport": height > seen, "clip": clip });
         let taken = self.ask("Page.captureScreenshot", params).await;
         let png = STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
         std::fs::write(file, png).unwrap();
