@@ -1,4 +1,4 @@
-//! Any id leads to what has it.
+//! Any id leads to what has it: our own ids, and those that Merge and the product gave.
 
 use queue::admin::bulk_actions::BulkId;
 use queue::{JobId, WorkerId, workers};
@@ -73,6 +73,9 @@ impl Ops {
     }
 
     async fn search_name(&self, name: &str) -> Result<Option<Found>, Error> {
+        if let Some(id) = self.queue.job_of_request(name).await? {
+            return Ok(Some(Found::Job(id)));
+        }
         let mut conn = self.pool.acquire().await?;
         if let Some(id) = linked_accounts::find_by_name(&mut conn, name).await? {
             return Ok(Some(Found::Account(id)));

@@ -129,6 +129,14 @@ impl Client {
         view::detail(&self.shared.pool, id).await
     }
 
+    /// The job whose attempt made the request that the far side gave this id; the newest, if there are several.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn job_of_request(&self, request_id: &str) -> Result<Option<JobId>, Error> {
+        view::job_of_request(&self.shared.pool, request_id).await
+    }
+
     /// Waits until a job ended; `None` when it has not within `timeout`, or does not exist.
     ///
     /// All waiters of a process share one query.

@@ -13,8 +13,8 @@ use crate::{
 mod detail;
 mod why;
 
-pub(crate) use detail::detail;
 pub use detail::{JobDetail, Span};
+pub(crate) use detail::{detail, job_of_request};
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]

@@ -54,4 +54,9 @@ async fn a_job_tells_what_it_asked_of_merge_and_logged_everywhere() {
         assert!(page.contains(part), "{part}: {page}");
         assert!(told.contains(part), "{part}: {told}");
     }
+
+    // With Merge's id of a request in hand, one gets to the job that made it.
+    let found = visitor.get(&format!("search?q={request_id}")).await;
+    let address = found.header("location").unwrap_or_default();
+    assert!(address.ends_with(&format!("jobs/{id}")), "{address}");
 }

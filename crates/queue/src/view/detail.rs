@@ -150,6 +150,27 @@ fn timeline(
 }
 
 /// What the attempts left, by when they began.
+/// The job of the newest attempt that made the request which the far side calls so.
+pub(crate) async fn job_of_request(
+    pool: &PgPool,
+    request_id: &str,
+) -> Result<Option<JobId>, Error> {
+    let found = sqlx::query_scalar!(
+        r#"
+        SELECT job_id
+        FROM syncline.attempt_notes
+        WHERE jsonb_path_query_array(notes::jsonb, '$.requests[*].request_id') @> to_jsonb($1::text)
+        ORDER BY finished_at DESC
+        LIMIT 1
+        "#,
+        request_id
+    )
+    .fetch_optional(pool)
+    .await
+    .map_err(Error::database("look for the job of a request"))?;
+    Ok(found.map(JobId))
+}
+
 async fn notes(pool: &PgPool, id: JobId) -> Result<HashMap<DateTime<Utc>, Notes>, Error> {
     let rows = sqlx::query!(
         r#"
