@@ -14,9 +14,20 @@ use crate::sweep::{look, name_of, screenshots};
 use crate::tab::Tab;
 use crate::world::World;
 
-/// Words that stay as they are, beside ids, code and what somebody typed: names of the product and of Merge's.
-const NAMES: [&str; 10] = [
-    "Syncline", "Merge", "UTC", "English", "Deutsch", "https", "http", "hris", "Employee", "synced",
+/// Words that stay as they are, beside ids, code and what somebody typed: names of the product and of Merge's, and of a
+/// payload's field.
+const NAMES: [&str; 11] = [
+    "Syncline",
+    "Merge",
+    "UTC",
+    "English",
+    "Deutsch",
+    "https",
+    "http",
+    "hris",
+    "Employee",
+    "synced",
+    "account_id",
 ];
 /// What is not ours: ids, code, messages of errors, what was chosen from names, and what was typed.
 const NOT_OURS: &str = ".id, code, pre, kbd, .lane, .error, .message, .detail, .who, .reading [lang], bdi, datalist, script, style, \
