@@ -11,7 +11,7 @@ pub(crate) struct Page {
 }
 
 /// The lists of jobs, by filter.
-const JOBS: [&str; 30] = [
+const JOBS: [&str; 32] = [
     "",
     "state=available",
     "state=scheduled",
@@ -37,6 +37,8 @@ const JOBS: [&str; 30] = [
     "http_status=418",
     "lane=system",
     "parent=01900000-0000-7000-8000-000000000000",
+    "payload=model_id%3Dhris.Employee",
+    "payload=model_id%3Dnone",
     "state=retryable&error=certificate",
     "state=dead&kind=fetch_model_window&error=field",
     "state=retryable&kind=check_health&min_attempt=5&error=nowhere",
